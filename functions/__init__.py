@@ -1,0 +1,1 @@
+"""The six functions, one folder each; no function knows another."""

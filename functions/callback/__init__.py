@@ -1,0 +1,1 @@
+"""callback: what a container reports is recorded once, and nothing of it is lost."""

@@ -1,0 +1,86 @@
+"""Reads what containers send, redacted before anything else sees it."""
+
+import hashlib
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from shared.domain.redaction import redact
+
+from shared.domain.errors import Malformed
+from shared.domain.ids import stable_id
+from shared.domain.report import Report, Snapshot
+from shared.web.requests import parse_json
+
+MAX_EVENTS = 500
+MAX_ARTIFACT = 64 * 1024 * 1024
+
+
+class Kind(StrEnum):
+    PROGRESS = "progress"
+    LOG = "log"
+    ARTIFACT = "artifact"
+    SNAPSHOT = "snapshot"
+    USAGE = "usage"
+    HEARTBEAT = "heartbeat"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class SnapshotBody(msgspec.Struct, frozen=True):
+    type: Literal["before", "after"]
+    content: str
+
+
+class EventBody(msgspec.Struct, frozen=True, rename="camel"):
+    """One event of `POST /v1/codex/tasks/{id}/events`."""
+
+    event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    sequence: Annotated[int, msgspec.Meta(ge=1, le=2_000_000_000)]
+    event_type: Kind
+    content: Any = None
+    snapshot: SnapshotBody | None = None
+    usage: dict[str, int | float] | None = None
+
+
+class ArtifactBody(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """The body of `POST /v1/codex/tasks/{id}/artifacts`: `size` in bytes, `sha256` in hex."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    size: Annotated[int, msgspec.Meta(ge=0, le=MAX_ARTIFACT)]
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    content_type: Annotated[str, msgspec.Meta(min_length=1, max_length=255)] = "application/octet-stream"
+
+
+def reports(body: bytes, task: UUID) -> list[Report]:
+    """One event or a list of them, each event id once."""
+    many = body.lstrip().startswith(b"[")
+    events = parse_json(body, list[EventBody]) if many else [parse_json(body, EventBody)]
+    if not 1 <= len(events) <= MAX_EVENTS:
+        raise Malformed(f"a batch has 1 to {MAX_EVENTS} events")
+    unique = {event.event_id: event for event in events}
+    return [_report(event, task) for event in unique.values()]
+
+
+def _report(event: EventBody, task: UUID) -> Report:
+    snapshot = None
+    if event.snapshot:
+        content = redact(event.snapshot.content)
+        snapshot = Snapshot(
+            id=stable_id("snapshot", str(task), event.event_id),
+            type=event.snapshot.type,
+            content=content,
+            digest=hashlib.sha256(content.encode()).hexdigest(),
+        )
+    return Report(event.event_id, event.sequence, event.event_type, _redacted(event.content), snapshot, event.usage)
+
+
+def _redacted(content: Any) -> Any:
+    if isinstance(content, str):
+        return redact(content)
+    if isinstance(content, list):
+        return [_redacted(item) for item in content]
+    if isinstance(content, dict):
+        return {key: _redacted(value) for key, value in content.items()}
+    return content

@@ -1,0 +1,81 @@
+"""callback.
+
+In:     POST /v1/codex/tasks/{id}/events, …/artifacts, …/artifacts/{artifactId}/commit (task token);
+        PUT and GET /v1/artifacts/{key} (signed link)
+Out:    run.reported, task.finished
+Writes: codex_task_events, codex_task_snapshots, codex_task_uploads, artifacts, codex_tasks, outbox; files
+"""
+
+import time
+from typing import Any
+from uuid import UUID
+
+import functions_framework
+from flask import Request, Response, jsonify
+
+from functions.callback import bodies, wiring
+from shared import telemetry
+from shared.domain.token import check_task_token
+from shared.web.edge import Edge, no_content
+from shared.web.requests import bearer, body_stream, parse_json, query_integer, read_body
+
+edge = Edge("callback", wiring.ready)
+
+
+def _attempt(request: Request, task_id: UUID) -> int:
+    telemetry.about_task(task_id)
+    return check_task_token(wiring.settings.token_secret, task_id, bearer(request))
+
+
+@edge.route("POST", "/v1/codex/tasks/<uuid:task_id>/events")
+def report(request: Request, task_id: UUID) -> Response:
+    attempt = _attempt(request, task_id)
+    batch = bodies.reports(read_body(request), task_id)
+    recorded = wiring.record(task_id, attempt, batch, telemetry.traceparent())
+    return jsonify(
+        accepted=recorded.accepted, duplicates=recorded.duplicates, gaps=recorded.gaps, status=recorded.status
+    )
+
+
+@edge.route("POST", "/v1/codex/tasks/<uuid:task_id>/artifacts")
+def begin(request: Request, task_id: UUID) -> Response:
+    attempt = _attempt(request, task_id)
+    body = parse_json(read_body(request), bodies.ArtifactBody)
+    artifact, url = wiring.keep.begin(task_id, attempt, body.name, body.size, body.sha256, body.content_type)
+    response = jsonify(artifactId=artifact, upload={"method": "PUT", "url": url, "headers": {}})
+    response.status_code = 201
+    return response
+
+
+@edge.route("POST", "/v1/codex/tasks/<uuid:task_id>/artifacts/<uuid:artifact_id>/commit")
+def commit(request: Request, task_id: UUID, artifact_id: UUID) -> Response:
+    _attempt(request, task_id)
+    upload, uri = wiring.keep.commit(task_id, artifact_id)
+    return jsonify(artifactId=upload.id, size=upload.size, sha256=upload.sha256, uri=uri)
+
+
+@edge.route("PUT", "/v1/artifacts/<path:key>")
+def put(request: Request, key: str) -> Response:
+    size = _check_link(request, key)
+    wiring.store.save(key, size, body_stream(request))
+    return no_content()
+
+
+@edge.route("GET", "/v1/artifacts/<path:key>")
+def get(request: Request, key: str) -> Response:
+    _check_link(request, key)
+    content: Any = wiring.store.read(key)
+    return Response(content, content_type="application/octet-stream", headers={"X-Content-Type-Options": "nosniff"})
+
+
+def _check_link(request: Request, key: str) -> int:
+    size = query_integer(request, "size", 0, 0, bodies.MAX_ARTIFACT)
+    expires = query_integer(request, "expires", 0, 0, 99_999_999_999)
+    signature = request.args.get("signature", "")
+    wiring.store.check(request.method, key, size, expires, signature, time.time())
+    return size
+
+
+@functions_framework.http
+def handle(request: Request) -> Response:
+    return edge(request)

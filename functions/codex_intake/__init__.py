@@ -1,0 +1,1 @@
+"""codex-intake: the door through which every task comes, accepted once."""

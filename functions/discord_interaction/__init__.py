@@ -1,0 +1,1 @@
+"""discord-interaction: verifies, checks roles, acknowledges within three seconds, and hands on."""

@@ -1,0 +1,38 @@
+"""discord-interaction.
+
+In:     POST /interactions (signed by Discord)
+Out:    task.requested
+Writes: nothing
+"""
+
+import time
+
+import functions_framework
+from flask import Request, Response, jsonify
+
+from functions.discord_interaction import interaction, wiring
+from functions.discord_interaction.signature import verify
+from shared import telemetry
+from shared.domain.errors import Unauthenticated
+from shared.web.edge import Edge
+from shared.web.requests import read_body
+
+edge = Edge("discord-interaction", wiring.ready)
+
+
+@edge.route("POST", "/interactions")
+def interactions(request: Request) -> Response:
+    body = read_body(request)
+    timestamp = request.headers.get("X-Signature-Timestamp", "")
+    signature = request.headers.get("X-Signature-Ed25519", "")
+    try:
+        verify(wiring.settings.public_key, timestamp, signature, body, time.time())
+    except Unauthenticated:
+        # Discord probes with wrong signatures and expects a plain 401.
+        return Response(status=401)
+    return jsonify(wiring.interact(interaction.parse(body), telemetry.traceparent()))
+
+
+@functions_framework.http
+def handle(request: Request) -> Response:
+    return edge(request)

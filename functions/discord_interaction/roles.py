@@ -1,0 +1,36 @@
+"""Which Discord roles may use which command."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+_COMMAND = re.compile(r"[a-z0-9:_-]+")
+_ROLE = re.compile(r"[0-9]{17,20}")
+
+
+@dataclass(frozen=True, slots=True)
+class RoleMap:
+    """From a command's name to the ids of the roles that may use it; a command not named is for everyone."""
+
+    roles: Mapping[str, frozenset[str]]
+
+    def allows(self, command: str, held: Sequence[str]) -> bool:
+        """Whether someone who holds these roles may use the command. In direct messages nobody holds any."""
+        wanted = self.roles.get(command.lower())
+        return wanted is None or not wanted.isdisjoint(held)
+
+
+def parse_role_map(entries: object) -> RoleMap:
+    """A role map from `{command: [role id, …]}`; ValueError says what is wrong with it."""
+    if not isinstance(entries, dict):
+        raise ValueError("must be a JSON object from command to a list of role ids")
+    roles: dict[str, frozenset[str]] = {}
+    for command, ids in entries.items():
+        if not _COMMAND.fullmatch(command):
+            raise ValueError("has a command with other characters than a-z, 0-9, ':', '_' and '-'")
+        if not isinstance(ids, list) or not ids or len(set(map(str, ids))) != len(ids):
+            raise ValueError("has a command whose roles are not a list of different role ids")
+        if not all(isinstance(role, str) and _ROLE.fullmatch(role) for role in ids):
+            raise ValueError("has a role id that is not a string of 17 to 20 digits")
+        roles[command] = frozenset(ids)
+    return RoleMap(roles)

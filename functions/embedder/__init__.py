@@ -1,0 +1,1 @@
+"""embedder: gives every text of a task its vector, and never holds a task up."""

@@ -1,0 +1,43 @@
+"""embedder.
+
+In:     broker: task.accepted, run.launched, run.reported, task.finished, tick
+Out:    task.prepared
+Writes: codex_task_memory_index, codex_tasks.status, outbox, inbox
+"""
+
+import functions_framework
+from flask import Request, Response
+
+from functions.embedder import wiring
+from shared import telemetry
+from shared.events.catalogue import PING, Fact, RunLaunched, RunReported, TaskAccepted, TaskFinished, read
+from shared.events.event import Event
+from shared.web.edge import Edge
+
+edge = Edge("embedder", wiring.ready)
+
+
+@edge.event(TaskAccepted.type)
+def accepted(event: Event) -> None:
+    fact = read(event, TaskAccepted)
+    telemetry.about_task(fact.task_id)
+    wiring.embed.accepted(fact.task_id, event, telemetry.traceparent())
+
+
+@edge.event(RunLaunched.type)
+@edge.event(RunReported.type)
+@edge.event(TaskFinished.type)
+def reported(event: Event) -> None:
+    fact = read(event, Fact)
+    telemetry.about_task(fact.task_id)
+    wiring.embed.reported(fact.task_id, event)
+
+
+@edge.event(PING)
+def tick(_event: Event) -> None:
+    wiring.embed.catch_up()
+
+
+@functions_framework.http
+def handle(request: Request) -> Response:
+    return edge(request)

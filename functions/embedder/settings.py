@@ -1,0 +1,12 @@
+"""What embedder reads from its environment."""
+
+from dataclasses import dataclass
+
+from shared.embeddings.settings import EmbeddingSettings
+from shared.settings import env, http_url
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(EmbeddingSettings):
+    postgres_dsn: str = env("FACTEUR_POSTGRES_DSN")
+    sink: str = env("K_SINK", http_url)

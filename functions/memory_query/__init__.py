@@ -1,0 +1,1 @@
+"""memory-query: answers what earlier tasks have left that helps this one."""

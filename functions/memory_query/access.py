@@ -1,0 +1,54 @@
+"""Who asks: a run with its task token, or a caller of the API with a token of the same tenant."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from shared.domain.errors import NotFound, Unauthenticated
+from shared.domain.token import Caller, check_api_token, check_task_token, is_task_token
+
+
+class Tasks(Protocol):
+    """Prompt, tenant and attempt of a task, None for an unknown one."""
+
+    def prompt(self, task: UUID) -> tuple[str, str, int] | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Someone who may ask about a task; `attempt` is None for a caller of the API."""
+
+    task_id: UUID
+    prompt: str
+    tenant: str
+    attempt: int | None
+
+
+class Access:
+    """Checks tokens."""
+
+    def __init__(self, tasks: Tasks, token_secret: str, callers: Sequence[Caller]) -> None:
+        self._tasks = tasks
+        self._token_secret = token_secret
+        self._callers = callers
+
+    def __call__(self, task_id: UUID, token: str | None) -> Asker:
+        """Unauthenticated without a fitting token, NotFound for a task of another tenant."""
+        if is_task_token(token):
+            attempt = check_task_token(self._token_secret, task_id, token)
+            prompt, tenant, current = self._known(task_id)
+            if attempt != current:
+                raise Unauthenticated("this attempt is over: another one runs")
+            return Asker(task_id, prompt, tenant, attempt)
+        caller = check_api_token(self._callers, token, "memory:read")
+        prompt, tenant, _ = self._known(task_id)
+        if caller.tenant != tenant:
+            raise NotFound("there is no such task")
+        return Asker(task_id, prompt, tenant, None)
+
+    def _known(self, task_id: UUID) -> tuple[str, str, int]:
+        task = self._tasks.prompt(task_id)
+        if task is None:
+            raise NotFound("there is no such task")
+        return task

@@ -1,0 +1,52 @@
+"""memory-query.
+
+In:     GET /v1/codex/tasks/{id}/memory, POST /v1/codex/tasks/{id}/memory/query (task token or API token)
+Out:    nothing
+Writes: memory_exposure (what a run was shown); a cache of question vectors in Redis
+"""
+
+from uuid import UUID
+
+import functions_framework
+from flask import Request, Response, jsonify
+
+from functions.memory_query import bodies, wiring
+from functions.memory_query.access import Asker
+from functions.memory_query.recall import Answer
+from shared import telemetry
+from shared.web.edge import Edge
+from shared.web.requests import bearer, parse_json, query_integer, read_body
+
+edge = Edge("memory-query", wiring.ready)
+
+
+@edge.route("GET", "/v1/codex/tasks/<uuid:task_id>/memory")
+def nearest(request: Request, task_id: UUID) -> Response:
+    telemetry.about_task(task_id)
+    asker = wiring.access(task_id, bearer(request))
+    wanted = bodies.FilterBody(request.args.get("namespace"), request.args.get("resourceKind"))
+    limit = query_integer(request, "limit", 5, 1, bodies.MAX_RESULTS)
+    filters = bodies.filters(wanted, asker.tenant, task_id)
+    return _show(asker, wiring.recall.by_text(asker.prompt, filters, limit))
+
+
+@edge.route("POST", "/v1/codex/tasks/<uuid:task_id>/memory/query")
+def query(request: Request, task_id: UUID) -> Response:
+    telemetry.about_task(task_id)
+    asker = wiring.access(task_id, bearer(request))
+    body = parse_json(read_body(request), bodies.QueryBody)
+    filters = bodies.filters(body.filters, asker.tenant, task_id)
+    if body.vector is not None:
+        return _show(asker, wiring.recall.by_vector(body.vector, filters, body.limit))
+    return _show(asker, wiring.recall.by_text(body.text or "", filters, body.limit))
+
+
+def _show(asker: Asker, answer: Answer) -> Response:
+    if asker.attempt is not None and answer.results:
+        wiring.memories.expose(asker.task_id, asker.attempt, answer.results)
+    return jsonify(bodies.answer(answer))
+
+
+@functions_framework.http
+def handle(request: Request) -> Response:
+    return edge(request)

@@ -1,0 +1,82 @@
+"""The use case: the memories nearest to a text or a vector; by words alone while no vector can be made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.domain.redaction import redact
+
+from shared.domain.errors import Rejected, Unavailable
+from shared.domain.memory import Recalled
+from shared.domain.memory_index import Filters
+
+
+class Embedder(Protocol):
+    """Makes unit vectors; Unavailable when it cannot now."""
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]: ...
+
+
+class Cache(Protocol):
+    """Vectors of texts that were asked before."""
+
+    def get(self, model: str, text: str) -> Sequence[float] | None: ...
+
+    def put(self, model: str, text: str, vector: Sequence[float]) -> None: ...
+
+
+class Memories(Protocol):
+    """The memory index."""
+
+    def by_vector(self, vector: Sequence[float], model: str, filters: Filters, limit: int) -> Sequence[Recalled]: ...
+
+    def by_words(self, text: str, filters: Filters, limit: int) -> Sequence[Recalled]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was found, best first; `degraded` says that words alone were compared."""
+
+    results: Sequence[Recalled]
+    degraded: bool
+    model: str
+
+
+class Recall:
+    """Finds memories for a question."""
+
+    def __init__(self, memories: Memories, embedder: Embedder, cache: Cache) -> None:
+        self._memories = memories
+        self._embedder = embedder
+        self._cache = cache
+        self._model = f"{embedder.model}:{embedder.dimension}"
+
+    def by_text(self, text: str, filters: Filters, limit: int) -> Answer:
+        """Nearest to a text, which is embedded at most once a day; lexical and `degraded` if it cannot be."""
+        question = redact(text)
+        try:
+            vector = self._vector(question)
+        except Unavailable:
+            found = self._memories.by_words(question, filters, limit)
+            return Answer(found, True, self._model)
+        return Answer(self._memories.by_vector(vector, self._model, filters, limit), False, self._model)
+
+    def by_vector(self, vector: Sequence[float], filters: Filters, limit: int) -> Answer:
+        """Nearest to a vector of the model in use; Rejected if its dimension is another."""
+        if len(vector) != self._embedder.dimension:
+            raise Rejected(f"the vector must have {self._embedder.dimension} numbers, made by {self._embedder.model}")
+        return Answer(self._memories.by_vector(vector, self._model, filters, limit), False, self._model)
+
+    def _vector(self, text: str) -> Sequence[float]:
+        known = self._cache.get(self._model, text)
+        if known is not None:
+            return known
+        vector = self._embedder.embed([text])[0]
+        self._cache.put(self._model, text, vector)
+        return vector

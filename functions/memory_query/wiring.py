@@ -1,0 +1,25 @@
+"""Puts memory-query together. Nothing connects before the first request."""
+
+from functions.memory_query.access import Access
+from functions.memory_query.recall import Recall
+from functions.memory_query.settings import Settings
+from shared.embeddings import embedder
+from shared.postgres.database import Database
+from shared.postgres.memories import PgMemories
+from shared.redis.vectors import RedisVectors
+from shared.settings import load
+
+settings = load(Settings)
+database = Database(settings.postgres_dsn)
+memories = PgMemories(database)
+access = Access(memories, settings.token_secret, settings.api_tokens)
+recall = Recall(
+    memories,
+    embedder(settings.api_key, settings.base_url, settings.model, settings.dimension),
+    RedisVectors(settings.redis_url),
+)
+
+
+def ready() -> None:
+    """Raises Unavailable while memories cannot be read."""
+    database.one("SELECT 1 FROM codex_kb.codex_task_memory_index LIMIT 1", {})

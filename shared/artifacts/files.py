@@ -1,0 +1,104 @@
+"""Artifacts as files, for the local twin: the same steps as with S3, on a folder.
+
+An upload URL is signed: it names the key, the size and the end of its life, and nothing else fits it.
+"""
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlencode
+
+from shared.domain.errors import Malformed, NotFound, Unauthenticated
+
+_KEY = re.compile(r"[0-9a-f-]{36}/[0-9]{1,6}/[0-9a-f-]{36}")
+_PIECE = 256 * 1024
+
+
+class FileArtifacts:
+    """A folder of artifacts whose upload and download URLs begin with `base_url`."""
+
+    def __init__(self, folder: Path, base_url: str, key: str) -> None:
+        self._folder = folder
+        self._base_url = base_url
+        self._key = key.encode()
+
+    def upload_url(self, key: str, size: int, expires: int) -> str:
+        """Where to PUT exactly `size` bytes, until the Unix time `expires`."""
+        return self._url("PUT", key, size, expires)
+
+    def download_url(self, key: str, expires: int) -> str:
+        """Where to GET the artifact, until the Unix time `expires`."""
+        return self._url("GET", key, 0, expires)
+
+    def check(self, method: str, key: str, size: int, expires: int, signature: str, now: float) -> None:
+        """Unauthenticated unless the URL was made here for this use and lives."""
+        expected = self._signature(method, key, size, expires)
+        if not hmac.compare_digest(expected.encode(), signature.encode()) or now > expires:
+            raise Unauthenticated("this link is not valid, or not any more")
+
+    def save(self, key: str, size: int, stream: BinaryIO) -> None:
+        """Stores `size` bytes of the stream under the key; a second upload replaces the first."""
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            with unfinished.open("wb") as file:
+                written = sum(file.write(piece) for piece in _pieces(stream, size + 1))
+                file.flush()
+                os.fsync(file.fileno())
+            if written != size:
+                raise Malformed(f"the upload must have exactly {size} bytes")
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def digest(self, key: str) -> tuple[int, str]:
+        """Size in bytes and SHA-256 in hex of what was stored; NotFound if nothing was."""
+        digest, size = hashlib.sha256(), 0
+        for piece in self.read(key):
+            digest.update(piece)
+            size += len(piece)
+        return size, digest.hexdigest()
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """The content in pieces; NotFound if nothing was stored."""
+        try:
+            file = self._path(key).open("rb")
+        except FileNotFoundError:
+            raise NotFound("nothing was uploaded here") from None
+        return _drain(file)
+
+    def uri(self, key: str) -> str:
+        """The lasting name of the artifact."""
+        return f"file:///artifacts/{key}"
+
+    def _path(self, key: str) -> Path:
+        if not _KEY.fullmatch(key):
+            raise NotFound("there is no such artifact")
+        return self._folder / key
+
+    def _url(self, method: str, key: str, size: int, expires: int) -> str:
+        query = {"size": size, "expires": expires, "signature": self._signature(method, key, size, expires)}
+        return f"{self._base_url}/v1/artifacts/{key}?{urlencode(query)}"
+
+    def _signature(self, method: str, key: str, size: int, expires: int) -> str:
+        text = f"facteur artifact {method} {key} {size} {expires}"
+        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def _pieces(stream: BinaryIO, limit: int) -> Iterator[bytes]:
+    left = limit
+    while left and (piece := stream.read(min(_PIECE, left))):
+        left -= len(piece)
+        yield piece
+
+
+def _drain(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(_PIECE):
+            yield piece

@@ -1,0 +1,15 @@
+"""Which embedder to use, read from the environment by every function that embeds."""
+
+from dataclasses import dataclass
+
+from shared.settings import env, http_url, integer
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingSettings:
+    """Without OPENAI_API_KEY the offline, lexical embedder is used; model and dimension are then its own."""
+
+    api_key: str | None = env("OPENAI_API_KEY", default=None)
+    base_url: str | None = env("OPENAI_BASE_URL", http_url, default=None)
+    model: str = env("OPENAI_EMBEDDING_MODEL", default="text-embedding-3-large")
+    dimension: int = env("OPENAI_EMBEDDING_DIMENSION", integer(1, 4000), default=3072)

@@ -1,0 +1,1 @@
+"""The facts of the system: CloudEvents, the catalogue of event types, and the protobuf messages."""

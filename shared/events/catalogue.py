@@ -1,0 +1,107 @@
+"""Every event type of the system: one class each. A type exists only if a Trigger subscribes to it.
+
+Facts carry ids and small facts, never prompts, manifests or secrets. The one command among them,
+`TaskRequested`, carries what a producer may also POST to `/v1/codex/tasks`.
+"""
+
+from typing import ClassVar, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from shared.domain.errors import Malformed
+from shared.domain.ids import stable_id
+from shared.events.event import Event
+
+PREFIX = "ai.proompteng.codex."
+PING = "dev.knative.sources.ping"
+JOB_CHANGED = "dev.knative.apiserver.ref.update"
+
+
+class Fact(msgspec.Struct, frozen=True, rename="camel"):
+    """Base of the facts about one run. `key` makes the event id: same type, run and key, same event."""
+
+    type: ClassVar[str]
+    task_id: UUID
+
+    @property
+    def key(self) -> str:
+        return ""
+
+
+class TaskAccepted(Fact, frozen=True):
+    """A task is stored and will be run once."""
+
+    type = PREFIX + "task.accepted.v1"
+
+
+class TaskPrepared(Fact, frozen=True):
+    """The task's texts went through the embedder, with or without a vector: it may be launched."""
+
+    type = PREFIX + "task.prepared.v1"
+
+
+class RunLaunched(Fact, frozen=True):
+    """The container of one attempt was created."""
+
+    type = PREFIX + "run.launched.v1"
+    attempt: int
+    resource: str
+
+    @property
+    def key(self) -> str:
+        return str(self.attempt)
+
+
+class RunReported(Fact, frozen=True):
+    """The container of one attempt reported something worth remembering, up to `sequence`."""
+
+    type = PREFIX + "run.reported.v1"
+    attempt: int
+    sequence: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.attempt}/{self.sequence}"
+
+
+class TaskFinished(Fact, frozen=True):
+    """The task has reached a final state."""
+
+    type = PREFIX + "task.finished.v1"
+    status: str
+
+
+class ObjectReference(msgspec.Struct, frozen=True, rename="camel"):
+    """The data of JOB_CHANGED: which object changed, as the Knative ApiServerSource says it."""
+
+    kind: str
+    name: str
+    namespace: str = ""
+
+
+FACTS: tuple[type[Fact], ...] = (TaskAccepted, TaskPrepared, RunLaunched, RunReported, TaskFinished)
+TASK_REQUESTED = PREFIX + "task.requested.v1"
+
+AnyStruct = TypeVar("AnyStruct", bound=msgspec.Struct)
+
+
+def announce(fact: Fact, source: str, traceparent: str | None) -> Event:
+    """The fact as an event from the function `source`; announcing it twice gives the same event."""
+    return Event(
+        id=str(stable_id(fact.type, str(fact.task_id), fact.key)),
+        source=f"/facteur/{source}",
+        type=fact.type,
+        subject=str(fact.task_id),
+        datacontenttype="application/json",
+        extensions={"traceparent": traceparent} if traceparent else {},
+        data=msgspec.json.encode(fact),
+    )
+
+
+def read(event: Event, shape: type[AnyStruct]) -> AnyStruct:
+    """The event's data as `shape`; Malformed if it does not fit."""
+    try:
+        return msgspec.json.decode(event.data or b"", type=shape)
+    except (msgspec.DecodeError, RecursionError):
+        raise Malformed(f"the data of {shape.__name__} does not have the expected fields") from None

@@ -1,0 +1,91 @@
+"""Connections, opened at first use and never at import; driver errors become errors of the domain here."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from shared.domain.errors import Rejected, Unavailable
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+Parameters = Mapping[str, Any]
+Cursor = psycopg.Cursor[DictRow]
+
+
+class Database:
+    """A pool of at most `size` connections in autocommit: one statement is one transaction.
+
+    A statement that fails because its connection had died is sent once more on a fresh one: every
+    method of this package is safe to repeat.
+    """
+
+    def __init__(self, dsn: str, size: int = 5, timeout: float = 5.0) -> None:
+        self._pool: ConnectionPool[psycopg.Connection[DictRow]] = ConnectionPool(
+            dsn,
+            min_size=0,
+            max_size=size,
+            timeout=timeout,
+            open=False,
+            kwargs={"autocommit": True, "row_factory": dict_row, "connect_timeout": 5},
+            reconnect_timeout=timeout,
+        )
+
+    def one(self, statement: str, parameters: Parameters) -> Row | None:
+        """The first row of the answer, None without one."""
+        return self._twice(lambda cursor: _execute(cursor, statement, parameters).fetchone())
+
+    def all(self, statement: str, parameters: Parameters) -> Sequence[Row]:
+        """Every row of the answer."""
+        return self._twice(lambda cursor: _execute(cursor, statement, parameters).fetchall())
+
+    def do(self, statement: str, parameters: Parameters) -> int:
+        """The number of rows that the statement touched."""
+        return self._twice(lambda cursor: _execute(cursor, statement, parameters).rowcount)
+
+    def transaction(self, work: Callable[[Cursor], T]) -> T:
+        """What `work` returns, run inside one transaction."""
+
+        def inside(cursor: Cursor) -> T:
+            with cursor.connection.transaction():
+                return work(cursor)
+
+        return self._twice(inside)
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._pool.close()
+
+    def _twice(self, work: Callable[[Cursor], T]) -> T:
+        with _translated():
+            self._pool.open()
+            try:
+                with self._pool.connection() as connection, connection.cursor() as cursor:
+                    return work(cursor)
+            except psycopg.OperationalError as error:
+                if not _connection_died(error):
+                    raise
+            with self._pool.connection() as connection, connection.cursor() as cursor:
+                return work(cursor)
+
+
+def _execute(cursor: Cursor, statement: str, parameters: Parameters) -> Cursor:
+    return cursor.execute(statement.encode(), parameters)
+
+
+def _connection_died(error: psycopg.OperationalError) -> bool:
+    # The server's own words for a connection that it ended have class 57P; a broken socket has none.
+    return error.sqlstate is None or error.sqlstate.startswith("57P")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (psycopg.OperationalError, PoolTimeout):
+        raise Unavailable("the database is away: try again") from None
+    except psycopg.DataError:
+        raise Rejected("a value cannot be stored: it is too long, out of range or holds U+0000") from None

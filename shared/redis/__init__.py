@@ -1,0 +1,1 @@
+"""The door to Redis: what may be lost. Redis away is slower, never wrong."""

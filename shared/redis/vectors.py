@@ -1,0 +1,53 @@
+"""Vectors of questions that were asked before, so that the same question is embedded once."""
+
+import hashlib
+import logging
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import redis
+
+log = logging.getLogger(__name__)
+
+_SECONDS = 24 * 3600
+
+
+class RedisVectors:
+    """A cache from text to vector, per model. Without Redis every look-up is a miss."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._client: redis.Redis | None = None
+
+    def get(self, model: str, text: str) -> list[float] | None:
+        """The vector that `put` stored, None if there is none or Redis is away."""
+        import redis
+
+        try:
+            found = self._connected().get(_key(model, text))
+        except redis.RedisError:
+            return None
+        return array("f", found).tolist() if isinstance(found, bytes) else None
+
+    def put(self, model: str, text: str, vector: Sequence[float]) -> None:
+        """Keeps a vector for a day, if Redis is there."""
+        import redis
+
+        try:
+            self._connected().set(_key(model, text), array("f", vector).tobytes(), ex=_SECONDS)
+        except redis.RedisError as error:
+            log.info("vector not cached", extra={"facts": {"error": type(error).__name__}})
+
+    def _connected(self) -> "redis.Redis":
+        # 100 ms of import that a request with a vector of its own, or for health, should not pay.
+        import redis
+
+        if self._client is None:
+            self._client = redis.Redis.from_url(self._url, socket_timeout=0.5, socket_connect_timeout=0.5)
+        return self._client
+
+
+def _key(model: str, text: str) -> str:
+    return f"facteur:vector:{model}:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -1,0 +1,106 @@
+"""Routes requests and events of one function to its handlers, and maps every error to an answer."""
+
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from flask import Request, Response, jsonify
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import Map, Rule
+
+from shared import telemetry
+from shared.domain.errors import FacteurError, Rejected
+from shared.events import codec
+from shared.events.event import Event
+from shared.web import problems
+from shared.web.requests import read_body
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[..., Response]
+EventHandler = Callable[[Event], None]
+
+
+def no_content() -> Response:
+    """204 with no body: the only answer a Knative broker surely takes for success."""
+    response = Response(status=HTTPStatus.NO_CONTENT)
+    del response.headers["Content-Type"]
+    return response
+
+
+class Edge:
+    """One function's HTTP surface. `ready` raises Unavailable while the function cannot work."""
+
+    def __init__(self, service: str, ready: Callable[[], None]) -> None:
+        self._service = service
+        self._ready = ready
+        self._rules = Map()
+        self._handlers: dict[str, Handler] = {}
+        self._events: dict[str, EventHandler] = {}
+        self.route("GET", "/healthz")(lambda _request: jsonify(status="ok"))
+        self.route("GET", "/readyz")(self._readyz)
+
+    def route(self, method: str, rule: str) -> Callable[[Handler], Handler]:
+        """Registers a handler of `method` for a werkzeug URL rule; it gets the request and the rule's values."""
+
+        def register(handler: Handler) -> Handler:
+            endpoint = f"{method} {rule}"
+            self._rules.add(Rule(rule, endpoint=endpoint, methods=[method]))
+            self._handlers[endpoint] = handler
+            return handler
+
+        return register
+
+    def event(self, event_type: str) -> Callable[[EventHandler], EventHandler]:
+        """Registers a handler for events of one type, delivered to `POST /`."""
+
+        def register(handler: EventHandler) -> EventHandler:
+            if not self._events:
+                self.route("POST", "/")(self._deliver)
+            self._events[event_type] = handler
+            return handler
+
+        return register
+
+    def __call__(self, request: Request) -> Response:
+        # An event carries the trace of what caused it; the header is the delivery's own.
+        parent = request.headers.get("ce-traceparent") or request.headers.get("traceparent")
+        with telemetry.request_span(f"{self._service} {request.method}", parent):
+            try:
+                endpoint, values = self._match(request)
+                return self._handlers[endpoint](request, **values)
+            except FacteurError as error:
+                log.info("refused", extra={"facts": {"error": type(error).__name__, "detail": str(error)}})
+                return problems.answer(error)
+            except HTTPException as error:
+                return self._refuse(error)
+            except Exception:  # the last resort of the edge: logged without input, answered without detail
+                log.exception("unexpected error")
+                return problems.problem(HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected", "something went wrong here")
+
+    def _match(self, request: Request) -> tuple[str, dict[str, Any]]:
+        adapter = self._rules.bind(request.host or "localhost")
+        endpoint, values = adapter.match(request.path, method=request.method)
+        return str(endpoint), dict(values)
+
+    def _refuse(self, error: HTTPException) -> Response:
+        status = HTTPStatus(error.code or HTTPStatus.NOT_FOUND)
+        if status < HTTPStatus.BAD_REQUEST:  # werkzeug would redirect to a path with other slashes
+            status = HTTPStatus.NOT_FOUND
+        response = problems.problem(status, status.name.lower().replace("_", ""), status.description or status.phrase)
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+        return response
+
+    def _readyz(self, _request: Request) -> Response:
+        self._ready()
+        return jsonify(status="ready")
+
+    def _deliver(self, request: Request) -> Response:
+        event = codec.decode_one(dict(request.headers), read_body(request))
+        handler = self._events.get(event.type)
+        if handler is None:
+            raise Rejected("this function does not handle events of this type")
+        handler(event)
+        return no_content()

@@ -1,0 +1,87 @@
+"""Serves one function: `python -m shared.web.serve codex-intake`.
+
+The application is the Functions Framework's own; granian serves it, because half-open requests do
+not stall it and it finishes requests in flight when it is told to stop.
+"""
+
+import importlib
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from shared import telemetry
+from shared.settings import SettingsError, load
+
+FUNCTIONS = (
+    "discord-interaction",
+    "codex-intake",
+    "dispatcher",
+    "callback",
+    "embedder",
+    "memory-query",
+)
+_ROOT = Path(__file__).parents[2] / "functions"
+_THREADS = 8
+
+
+def main() -> None:
+    """Exit codes: 0 stopped by a signal, 2 wrong argument, setting or address."""
+    if len(sys.argv) != 2 or sys.argv[1] not in FUNCTIONS:
+        raise SystemExit(f"usage: python -m shared.web.serve {{{','.join(FUNCTIONS)}}}")
+    service = sys.argv[1]
+    package = f"functions.{service.replace('-', '_')}"
+    try:
+        host, port = listen_address(os.environ.get("FACTEUR_SERVER_LISTEN_ADDRESS", ""), os.environ.get("PORT", ""))
+        # Read here too, so that a wrong setting is one sentence and not a traceback of the worker.
+        load(importlib.import_module(f"{package}.settings").Settings)
+        _check_free(host, port)
+    except (SettingsError, ValueError) as error:
+        print(f"{service}: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    _serve(service, host, port)
+
+
+def _serve(service: str, host: str, port: int) -> None:
+    from granian.constants import Interfaces
+    from granian.server import Server
+
+    def application(*_: Any) -> Any:
+        create_app: Callable[..., Any] = importlib.import_module("functions_framework").create_app
+        telemetry.set_up(service)
+        source = _ROOT / service.replace("-", "_") / "main.py"
+        return create_app("handle", str(source), "http")
+
+    Server(
+        service,
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        blocking_threads=_THREADS,
+        log_enabled=False,
+        process_name=None,
+    ).serve(target_loader=application, wrap_loader=False)
+
+
+def listen_address(address: str, port: str) -> tuple[str, int]:
+    """Host and port from `host:port` (an empty host is all interfaces), else from `port`, else 8080."""
+    host, _, number = (address or f":{port or 8080}").rpartition(":")
+    if not number.isdigit() or not 1 <= int(number) <= 65535:
+        raise ValueError("FACTEUR_SERVER_LISTEN_ADDRESS must be host:port, like 127.0.0.1:8080, and PORT a number")
+    return host or "0.0.0.0", int(number)  # noqa: S104  # what a container listens on
+
+
+def _check_free(host: str, port: int) -> None:
+    """Granian panics on a taken port: ask first, and say it in words."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ValueError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+
+
+if __name__ == "__main__":
+    main()

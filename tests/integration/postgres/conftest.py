@@ -1,0 +1,68 @@
+"""Builders for what the doors store."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.domain.ids import run_id
+from shared.domain.task import Accepted, TaskRequest
+from shared.events.catalogue import TaskAccepted, announce
+from shared.postgres.database import Database
+from shared.postgres.tasks import PgTasks
+
+AcceptTask = Callable[..., Accepted]
+
+
+def request(delivery: str = "delivery-1", **changes: Any) -> TaskRequest:
+    fields: dict[str, Any] = {
+        "delivery_id": delivery,
+        "source_type": "http",
+        "source_ref": delivery,
+        "caller": "alice",
+        "prompt": f"Do what {delivery} says",
+        "payload": {"prompt": "…"},
+        "body_hash": b"\x01" * 32,
+    }
+    return TaskRequest(**fields | changes)
+
+
+@pytest.fixture
+def accept(database: Database) -> AcceptTask:
+    tasks = PgTasks(database)
+
+    def accept(delivery: str = "delivery-1", **changes: Any) -> Accepted:
+        wanted = request(delivery, **changes)
+        event = announce(TaskAccepted(run_id(delivery)), "codex-intake", None)
+        return tasks.accept(wanted, event, None)
+
+    return accept
+
+
+@pytest.fixture
+def outbox_types(database: Database) -> Callable[[], list[str]]:
+    """The types of the events in the outbox, oldest first."""
+
+    def read() -> list[str]:
+        rows = database.all("SELECT event::jsonb->>'type' AS type FROM codex_kb.outbox ORDER BY created_at, id", {})
+        return [row["type"].removeprefix("ai.proompteng.codex.") for row in rows]
+
+    return read
+
+
+@pytest.fixture
+def status(database: Database) -> Callable[[UUID], tuple[str, str, str]]:
+    """The state of a run in the three tables that hold it: codex_tasks, task_runs, tasks."""
+
+    def read(run: UUID) -> tuple[str, str, str]:
+        row = database.one(
+            "SELECT codex_tasks.status AS a, task_runs.status AS b, tasks.state AS c FROM codex_kb.codex_tasks "
+            "JOIN codex_kb.task_runs USING (id) JOIN codex_kb.tasks ON tasks.id = task_runs.task_id "
+            "WHERE codex_tasks.id = %(id)s",
+            {"id": run},
+        )
+        assert row
+        return row["a"], row["b"], row["c"]
+
+    return read

@@ -1,0 +1,172 @@
+"""The one place that moves runs: forward only, final states absorb, a repeat changes nothing."""
+
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from shared.domain.errors import Conflict, NotFound
+from shared.domain.report import End, Report, Snapshot, Upload
+from shared.domain.run import RunState
+from shared.domain.task import Run
+from shared.events.catalogue import RunLaunched, TaskFinished, TaskPrepared, announce
+from shared.postgres.database import Database
+from shared.postgres.reports import PgReports
+from shared.postgres.runs import PgRuns
+from tests.integration.postgres.conftest import AcceptTask
+
+Status = Callable[[UUID], tuple[str, str, str]]
+OutboxTypes = Callable[[], list[str]]
+
+
+@pytest.fixture
+def runs(database: Database) -> PgRuns:
+    return PgRuns(database)
+
+
+@pytest.fixture
+def reports(database: Database) -> PgReports:
+    return PgReports(database)
+
+
+def launch(runs: PgRuns, task: UUID, received: str = "prepared") -> Run:
+    run = runs.claim(task)
+    assert run
+    trigger = announce(TaskPrepared(task), received, None)
+    event = announce(RunLaunched(task, run.attempt, "job"), "dispatcher", None)
+    assert runs.launched(run, "job", b"hash", [], trigger, event)
+    return run
+
+
+def test_a_run_is_claimed_once_and_handed_out_again_until_it_runs(
+    accept: AcceptTask, runs: PgRuns, status: Status
+) -> None:
+    task = accept().run_id
+    first, again = runs.claim(task), runs.claim(task)
+    assert first
+    assert first == again
+    assert (first.attempt, first.status) == (1, RunState.LAUNCHING)
+    launch(runs, task)
+    assert runs.claim(task) is None
+    assert status(task) == ("running", "running", "running")
+
+
+def test_a_launch_is_noted_and_announced_once(accept: AcceptTask, runs: PgRuns, outbox_types: OutboxTypes) -> None:
+    task = accept().run_id
+    run = launch(runs, task)
+    trigger = announce(TaskPrepared(task), "prepared", None)
+    event = announce(RunLaunched(task, 1, "job"), "dispatcher", None)
+    assert not runs.launched(run, "job", b"hash", [], trigger, event)
+    assert outbox_types() == ["task.accepted.v1", "run.launched.v1"]
+
+
+def test_an_unknown_run_cannot_be_claimed(runs: PgRuns) -> None:
+    assert runs.claim(uuid4()) is None
+
+
+def report(number: int, kind: str = "progress", **more: object) -> Report:
+    return Report(f"e{number}", number, kind, f"content {number}", **more)  # type: ignore[arg-type]
+
+
+def test_reports_are_recorded_once_and_gaps_are_told(accept: AcceptTask, runs: PgRuns, reports: PgReports) -> None:
+    task = accept().run_id
+    launch(runs, task)
+    first = reports.record(task, 1, [report(1), report(4)], None, None)
+    assert (first.accepted, first.duplicates, first.gaps) == (2, 0, ((2, 3),))
+    again = reports.record(task, 1, [report(4), report(2)], None, None)
+    assert (again.accepted, again.duplicates, again.gaps) == (1, 1, ((3, 3),))
+
+
+def test_a_run_ends_once_and_nothing_new_comes_after(
+    accept: AcceptTask, runs: PgRuns, reports: PgReports, status: Status, outbox_types: OutboxTypes
+) -> None:
+    task = accept().run_id
+    run = launch(runs, task)
+    finished = announce(TaskFinished(task, "succeeded"), "callback", None)
+    end = End(RunState.SUCCEEDED, "", "all done")
+    done = reports.record(task, 1, [report(1, "completed")], end, finished)
+    assert done.status is RunState.SUCCEEDED
+    assert status(task) == ("succeeded", "succeeded", "succeeded")
+    replay = reports.record(task, 1, [report(1, "completed")], end, finished)
+    assert (replay.accepted, replay.duplicates) == (0, 1)
+    with pytest.raises(Conflict):
+        reports.record(task, 1, [report(2)], None, None)
+    assert not runs.finish(run, RunState.FAILED, "too late", finished)
+    assert status(task)[0] == "succeeded"
+    assert outbox_types().count("task.finished.v1") == 1
+
+
+def test_the_end_may_be_reported_before_the_launch_is_noted(
+    accept: AcceptTask, runs: PgRuns, reports: PgReports, status: Status
+) -> None:
+    task = accept().run_id
+    run = runs.claim(task)
+    assert run
+    finished = announce(TaskFinished(task, "failed"), "callback", None)
+    reports.record(task, 1, [report(1, "failed")], End(RunState.FAILED, "broken", ""), finished)
+    launched = announce(RunLaunched(task, 1, "job"), "dispatcher", None)
+    assert runs.launched(run, "job", b"hash", [], None, launched)
+    assert status(task) == ("failed", "failed", "failed")
+
+
+def test_another_attempt_and_an_unknown_task_are_refused(accept: AcceptTask, runs: PgRuns, reports: PgReports) -> None:
+    task = accept().run_id
+    launch(runs, task)
+    with pytest.raises(Conflict):
+        reports.record(task, 2, [report(1)], None, None)
+    with pytest.raises(NotFound):
+        reports.record(uuid4(), 1, [report(1)], None, None)
+
+
+def test_snapshots_and_usage_land_in_their_places(
+    accept: AcceptTask, runs: PgRuns, reports: PgReports, database: Database
+) -> None:
+    task = accept().run_id
+    launch(runs, task)
+    snapshot = Snapshot(uuid4(), "after", "one file more", "digest")
+    batch = [report(1, "snapshot", snapshot=snapshot), report(2, "usage", usage={"seconds": 2})]
+    reports.record(task, 1, batch, None, None)
+    row = database.one(
+        "SELECT type, content, usage FROM codex_kb.codex_task_snapshots JOIN codex_kb.codex_tasks "
+        "ON codex_tasks.id = task_id",
+        {},
+    )
+    assert row == {"type": "after", "content": "one file more", "usage": {"seconds": 2}}
+
+
+def test_an_upload_becomes_an_artifact_once(
+    accept: AcceptTask, runs: PgRuns, reports: PgReports, database: Database
+) -> None:
+    task = accept().run_id
+    launch(runs, task)
+    upload = Upload(uuid4(), "change.patch", 5, "ab" * 32, "text/x-diff", "k/1/x")
+    reports.begin_upload(task, 1, upload)
+    reports.begin_upload(task, 1, upload)
+    assert reports.upload(task, upload.id) == upload
+    reports.commit_upload(task, upload, "file:///artifacts/k")
+    reports.commit_upload(task, upload, "file:///artifacts/k")
+    assert len(database.all("SELECT id FROM codex_kb.artifacts", {})) == 1
+    with pytest.raises(NotFound):
+        reports.upload(task, uuid4())
+
+
+def test_open_runs_tell_what_is_due(accept: AcceptTask, runs: PgRuns, database: Database) -> None:
+    task = accept(deadline_seconds=1).run_id
+    assert [(one.launch_due, one.expired) for one in runs.open()] == [(False, False)]
+    assert [one.launch_due for one in runs.open(stuck_seconds=0)] == [True]
+    launch(runs, task)
+    assert runs.open_by_resource("job") is not None
+    assert runs.open_by_resource("other") is None
+    database.do("UPDATE codex_kb.codex_tasks SET launched_at = now() - interval '1 minute'", {})
+    assert [(one.launch_due, one.expired) for one in runs.open()] == [(False, True)]
+
+
+def test_a_connection_that_died_is_replaced_without_an_error(accept: AcceptTask, dsn: str) -> None:
+    accept("before")
+    with psycopg.connect(dsn) as killer:
+        killer.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    assert not accept("after").duplicate
