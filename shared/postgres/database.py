@@ -23,7 +23,7 @@ class Database:
     method of this package is safe to repeat.
     """
 
-    def __init__(self, dsn: str, size: int = 5, timeout: float = 5.0) -> None:
+    def __init__(self, dsn: str, size: int = 5, timeout: float = 2.0) -> None:
         self._pool: ConnectionPool[psycopg.Connection[DictRow]] = ConnectionPool(
             dsn,
             min_size=0,
@@ -78,6 +78,9 @@ def _execute(cursor: Cursor, statement: str, parameters: Parameters) -> Cursor:
 
 def _connection_died(error: psycopg.OperationalError) -> bool:
     # The server's own words for a connection that it ended have class 57P; a broken socket has none.
+    # A pool that found no server within its timeout has waited long enough.
+    if isinstance(error, PoolTimeout):
+        return False
     return error.sqlstate is None or error.sqlstate.startswith("57P")
 
 
@@ -85,7 +88,7 @@ def _connection_died(error: psycopg.OperationalError) -> bool:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (psycopg.OperationalError, PoolTimeout):
+    except psycopg.OperationalError:
         raise Unavailable("the database is away: try again") from None
     except psycopg.DataError:
         raise Rejected("a value cannot be stored: it is too long, out of range or holds U+0000") from None

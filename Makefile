@@ -1,0 +1,64 @@
+# `make` lists the targets. Only Python >= 3.11 and PyPI are needed; uv is installed into .venv.
+PYTHON ?= python3
+UV_VERSION := 0.13.8
+BIN := .venv/bin
+PYTEST_ARGS ?=
+SOURCES := functions shared migrations tests
+
+export UV_PROJECT_ENVIRONMENT := .venv
+# Without bytecode every start of a function would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+unexport VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo dev test check format lint types contracts proto bench-start bench-flow clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+install: .venv/installed ## Install everything into .venv, from the lock file
+
+.venv/installed: pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "facteur needs Python 3.11 or newer; say which: make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+		{ echo "cannot make .venv: install the venv module of $(PYTHON) (on Debian: apt install python3-venv)"; exit 1; }
+	@$(BIN)/uv --version 2>/dev/null | grep -q '^uv $(UV_VERSION)' || $(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
+	@$(BIN)/uv sync --locked --all-extras --quiet
+	@touch $@
+
+demo: install ## Run the main job: real tasks through all six functions, on this machine
+	@$(BIN)/facteur demo
+
+dev: install ## The same system, left running until Ctrl-C
+	@$(BIN)/facteur dev
+
+test: install ## Pass the tests, on real PostgreSQL and Redis
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+check: format lint types contracts test ## Everything that CI checks
+
+format: install ## Is everything formatted?
+	@$(BIN)/ruff format --check --quiet $(SOURCES) || { echo "run: $(BIN)/ruff format $(SOURCES)"; exit 1; }
+
+lint: install ## ruff
+	@$(BIN)/ruff check --quiet $(SOURCES)
+
+types: install ## mypy --strict
+	@$(BIN)/mypy
+
+contracts: install ## Who may import whom
+	@$(BIN)/lint-imports --no-cache
+
+proto: install ## Generate the protobuf classes from eventing/proto
+	@cd eventing/proto && ../../$(BIN)/python -m grpc_tools.protoc -I . \
+		--python_out=../../shared/events/protobuf --pyi_out=../../shared/events/protobuf proompteng/*/v1/*.proto
+
+bench-start: install ## Process start to first answer, beside a bare Functions Framework
+	@$(BIN)/python -m tests.bench.start
+
+bench-flow: install ## Latency and tasks per second through all six functions
+	@$(BIN)/python -m tests.bench.flow
+
+clean: ## Remove what was installed and every local state
+	rm -rf .venv .facteur .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

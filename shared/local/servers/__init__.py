@@ -1,0 +1,1 @@
+"""Real servers from wheels: PostgreSQL with pgvector, and a Redis-compatible server."""

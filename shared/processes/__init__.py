@@ -1,0 +1,1 @@
+"""The door to jobs that run as child processes of this machine."""
