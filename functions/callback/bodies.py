@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
-from shared.domain.redaction import redact
 
 from shared.domain.errors import Malformed
 from shared.domain.ids import stable_id
+from shared.domain.redaction import redact
 from shared.domain.report import Report, Snapshot
 from shared.web.requests import parse_json
 
@@ -73,7 +73,10 @@ def _report(event: EventBody, task: UUID) -> Report:
             content=content,
             digest=hashlib.sha256(content.encode()).hexdigest(),
         )
-    return Report(event.event_id, event.sequence, event.event_type, _redacted(event.content), snapshot, event.usage)
+    content = _redacted(event.content)
+    if content is None and snapshot:
+        content = {"snapshot": snapshot.type, "digest": snapshot.digest}
+    return Report(event.event_id, event.sequence, event.event_type, content or event.usage, snapshot, event.usage)
 
 
 def _redacted(content: Any) -> Any:

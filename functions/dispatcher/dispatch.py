@@ -71,6 +71,7 @@ class Dispatch:
         jobs: Jobs,
         say: Callable[[Event], None],
         now: Callable[[], datetime],
+        nonce: Callable[[], str],
         recipe: Recipe,
     ) -> None:
         self._runs = runs
@@ -78,6 +79,7 @@ class Dispatch:
         self._jobs = jobs
         self._say = say
         self._now = now
+        self._nonce = nonce
         self._recipe = recipe
 
     def __call__(self, task: UUID, received: Event | None) -> None:
@@ -128,7 +130,7 @@ class Dispatch:
                 **({"TRACEPARENT": run.traceparent} if run.traceparent else {}),
             },
             files={
-                "CODEX_PROMPT_FILE": render(run, shown, recipe.memory_tokens),
+                "CODEX_PROMPT_FILE": render(run, shown, self._nonce(), recipe.memory_tokens),
                 "CODEX_CALLBACK_TOKEN_FILE": self._token(run),
             },
         )

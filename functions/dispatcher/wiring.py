@@ -1,5 +1,6 @@
 """Puts dispatcher together. Nothing connects before the first event."""
 
+import secrets
 from datetime import UTC, datetime
 
 from functions.dispatcher.dispatch import Dispatch, Recipe
@@ -26,6 +27,7 @@ dispatch = Dispatch(
     jobs,
     Announcer(publisher, outbox),
     lambda: datetime.now(UTC),
+    lambda: secrets.token_hex(16),
     Recipe(settings.runner_command, settings.token_secret, settings.callback_url, settings.memory_url),
 )
 look_after = LookAfter(runs, jobs, dispatch, outbox, publisher.publish)

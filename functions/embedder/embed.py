@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 from uuid import UUID
 
-from shared.domain.redaction import redact
-
-from shared.domain.errors import Unavailable
+from shared.domain.errors import Rejected, Unavailable
 from shared.domain.ids import stable_id
 from shared.domain.memory import chunk
 from shared.domain.memory_index import MemoryRow, Text
+from shared.domain.redaction import redact
 from shared.events.catalogue import TaskPrepared, announce
 from shared.events.event import Event
 
@@ -83,11 +82,13 @@ class Embed:
         try:
             return self._embedder.embed(pieces)
         except Unavailable as error:
-            log.warning(
-                "not embedded, the tick tries again",
-                extra={"facts": {"texts": len(pieces), "why": str(error)}},
-            )
-            return [None] * len(pieces)
+            why, refused = str(error), False
+        except Rejected as error:
+            why, refused = str(error), len(pieces) > 1
+        if refused:  # One of them for ever: the others shall not suffer.
+            return [vector for piece in pieces for vector in self._vectors([piece])]
+        log.warning("not embedded", extra={"facts": {"texts": len(pieces), "why": why}})
+        return [None] * len(pieces)
 
 
 def _row(text: Text, number: int, piece: str, vector: Sequence[float] | None, model: str) -> MemoryRow:

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.domain.redaction import redact
-
 from shared.domain.errors import Rejected, Unavailable
 from shared.domain.memory import Recalled
 from shared.domain.memory_index import Filters
+from shared.domain.redaction import redact
 
 
 class Embedder(Protocol):

@@ -66,14 +66,15 @@ class Demo:
         self._patience = patience
         self._story = Story(info.url, info.api_token)
         self._evidence = PgEvidence(Database(info.dsn))
+        self._names: dict[UUID, str] = {}
 
     def run(self) -> None:
         """DemoFailed unless everything happened that should, and nothing twice."""
         first, *later = self._inputs()
         settings = load(EmbeddingSettings)
         made_by = embedder(settings.api_key, settings.base_url, settings.model, settings.dimension)
-        say(self._console, f"embeddings: {made_by.describe()}")
-        say(self._console, "tasks are done by the stand-in agent: real commits and tests, but no language model\n")
+        self._console.print(f"embeddings: {made_by.describe()}")
+        self._console.print("tasks are done by the stand-in agent: real commits and tests, but no language model\n")
         tasks = self._follow([first])
         earlier = next(iter(tasks))
         tasks |= self._follow(later)
@@ -90,9 +91,10 @@ class Demo:
         tasks: dict[UUID, str] = {}
         for sent in batch:
             tasks[self._story.send(sent)] = sent.name
-            say(self._console, f"[bold]POST {sent.path}[/bold]  {sent.name}, {len(sent.body)} bytes")
+            self._names |= tasks
+            self._console.print(f"[bold]POST {sent.path}[/bold]  {sent.name}, {len(sent.body)} bytes")
         for entry in self._story.watch(tasks, lambda: not self._unfinished(tasks), self._patience):
-            say(self._console, line(entry))
+            self._console.print(line(entry, self._names))
         return tasks
 
     def _unfinished(self, tasks: Mapping[UUID, str]) -> dict[UUID, str]:
@@ -106,9 +108,9 @@ class Demo:
 
     def _check_stations(self, tasks: Mapping[UUID, str]) -> None:
         seen = {name: self._evidence.of(task) for task, name in tasks.items()}
-        say(self._console, "")
-        say(self._console, task_table(tasks, seen))
-        say(self._console, station_table(seen))
+        self._console.print("")
+        self._console.print(task_table(tasks, seen))
+        self._console.print(station_table(seen))
         for name, evidence in seen.items():
             gaps = missed(evidence)
             if gaps:
@@ -117,14 +119,16 @@ class Demo:
 
     def _check_memory(self, tasks: Mapping[UUID, str], earlier: UUID) -> None:
         answers = self._story.ask(list(tasks)[-1], QUESTION)
-        say(self._console, memory_table(QUESTION, answers, tasks))
+        self._console.print(memory_table(QUESTION, answers, tasks))
         if not any(result["provenance"]["taskId"] == str(earlier) for result in answers["results"]):
             raise DemoFailed("memory-query does not know the first task")
         for task, name in list(tasks.items())[1:]:
             seen = self._evidence.of(task)
             if seen is None or not given_memory_of(seen, earlier):
                 raise DemoFailed(f"the {name} task was not given the memory of the first task")
-        say(self._console, f"Each later task got the memory of the {tasks[earlier]} task, in its prompt and by asking.")
+        self._console.print(
+            f"Each later task got the memory of the {tasks[earlier]} task, in its prompt and by asking."
+        )
 
     def _check_replays(self, tasks: Mapping[UUID, str]) -> None:
         before = self._evidence.totals()
@@ -141,7 +145,6 @@ class Demo:
         after = self._evidence.totals()
         if after != before or before.launches != len(tasks):
             raise DemoFailed(f"the replays changed something: {before} became {after}")
-        say(
-            self._console,
+        self._console.print(
             f"Every input was sent a second time: {after.tasks} tasks and {after.launches} launches, as before.",
         )

@@ -1,6 +1,5 @@
 """How the demo shows what happened."""
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,53 +10,60 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shared.cli.dev import say
 from shared.domain.memory import snippet
 from shared.local.demo.stations import STATIONS
 from shared.local.demo.story import Entry
 from shared.postgres.evidence import Evidence
 
-_COLOURS = {"succeeded": "green", "failed": "red", "accepted": "cyan", "launched": "magenta"}
+_COLOURS = {"succeeded": "green", "failed": "red", "expired": "red", "accepted": "cyan", "launched": "magenta"}
 
 
-def line(entry: Entry) -> str:
+def line(entry: Entry, tasks: Mapping[UUID, str]) -> str:
     """One line of the live timeline."""
     colour = _COLOURS.get(entry.what, "white")
     return (
         f"[dim]{entry.seconds:6.1f} s[/dim]  {entry.name:<10}  [{colour}]{entry.what:<12}[/{colour}]  "
-        f"[dim]{escape(snippet(_detail(entry.detail), 90))}[/dim]"
+        f"[dim]{escape(snippet(_detail(entry, tasks), 90))}[/dim]"
     )
 
 
-def _detail(detail: Mapping[str, Any]) -> str:
-    for name in ("content", "result", "reason", "resource", "kind"):
-        value = detail.get(name)
-        if value:
-            text = value if isinstance(value, str) else json.dumps(value)
-            return f"{text} ({detail['model']})" if detail.get("model") else text
-    return ", ".join(f"{key} {value}" for key, value in detail.items() if value not in ("", None))
+def _detail(entry: Entry, tasks: Mapping[UUID, str]) -> str:
+    detail = entry.detail
+    match entry.what:
+        case "accepted":
+            return f"from {detail['caller']}, to be run in mode {detail['mode']}"
+        case "remembered":
+            return f"{detail['kind']}, " + (
+                f"embedded by {detail['model']}" if detail["model"] else "without a vector yet"
+            )
+        case "memory shown":
+            how = "in the prompt" if detail["channel"] == "prompt" else "when it asked"
+            of = tasks.get(UUID(detail["ofTask"]), detail["ofTask"])
+            return f"{how}: {detail['kind']} of the {of} task, score {detail['score']:.2f}"
+        case "launched":
+            return str(detail["resource"])
+        case "succeeded" | "failed" | "expired":
+            return str(detail["result"] or detail["reason"])
+    content = detail.get("content")
+    if not isinstance(content, dict):
+        return str(content or "")
+    return str(content.get("name") or content.get("snapshot") or ", ".join(f"{k} {v}" for k, v in content.items()))
 
 
 def task_table(tasks: Mapping[UUID, str], seen: Mapping[str, Evidence | None]) -> Table:
     """The tasks: how each came, how it ended, what it left."""
     table = Table(title="Tasks", title_justify="left")
-    for heading in ("came as", "task", "status", "seconds", "artifacts", "memories", "result"):
+    for heading in ("came as", "task", "status", "seconds", "artifacts", "memories"):
         table.add_column(heading)
     for task, name in tasks.items():
         found = seen[name]
         if found is None:
-            table.add_row(name, str(task), "[red]not stored[/red]", "", "", "", "")
+            table.add_row(name, str(task), "[red]not stored[/red]", "", "", "")
             continue
         colour = _COLOURS.get(found.status, "yellow")
-        table.add_row(
-            name,
-            str(task)[:8],
-            f"[{colour}]{found.status}[/{colour}]",
-            f"{found.seconds:.1f}",
-            ", ".join(found.artifacts),
-            str(len(found.embedded)),
-            escape(snippet(found.result or found.reason, 60)),
-        )
+        status = f"[{colour}]{found.status}[/{colour}]"
+        seconds, memories = f"{found.seconds:.1f}", str(len(found.embedded))
+        table.add_row(name, str(task)[:8], status, seconds, ", ".join(found.artifacts), memories)
     return table
 
 
@@ -95,13 +101,12 @@ def memory_table(question: str, answer: Mapping[str, Any], tasks: Mapping[UUID, 
 def next_steps(console: Console, state: Path) -> None:
     """The lines to try next."""
     facteur = Path(sys.argv[0]).parent / "facteur"
-    say(console, "\nTry next, in one terminal (it keeps the demo's tasks and memories, and prints URL and token):")
-    say(console, f"  {facteur} dev --state {state}")
-    say(console, "and in another, with URL=… and TOKEN=… as printed:")
-    say(console, """  curl -H "Authorization: Bearer $TOKEN" --json '{"prompt": "Say hello"}' $URL/v1/codex/tasks""")
-    say(console, """  curl -H "Authorization: Bearer $TOKEN" $URL/v1/codex/tasks/TASK_ID/timeline""")
-    say(
-        console,
+    console.print("\nTry next, in one terminal (it keeps the demo's tasks and memories, and prints URL and token):")
+    console.print(f"  {facteur} dev --state {state}")
+    console.print("and in another, with URL=… and TOKEN=… as printed:")
+    console.print("""  curl -H "Authorization: Bearer $TOKEN" --json '{"prompt": "Say hello"}' $URL/v1/codex/tasks""")
+    console.print("""  curl -H "Authorization: Bearer $TOKEN" $URL/v1/codex/tasks/TASK_ID/timeline""")
+    console.print(
         """  curl -H "Authorization: Bearer $TOKEN" --json '{"text": "ingestion"}' """
         "$URL/v1/codex/tasks/TASK_ID/memory/query",
     )

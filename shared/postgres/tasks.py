@@ -84,8 +84,10 @@ SELECT at, what, detail FROM (
     SELECT created_at, 1, 'remembered', jsonb_build_object('kind', kind, 'model', model)
     FROM codex_kb.codex_task_memory_index WHERE task_id = %(id)s
     UNION ALL
-    SELECT shown_at, 2, 'memory shown', jsonb_build_object('memoryId', memory_id, 'channel', channel, 'score', score)
-    FROM codex_kb.memory_exposure WHERE task_id = %(id)s
+    SELECT shown_at, 2, 'memory shown', jsonb_build_object('channel', channel, 'score', score, 'kind', memory.kind,
+        'memoryId', memory.id, 'ofTask', memory.task_id)
+    FROM codex_kb.memory_exposure JOIN codex_kb.codex_task_memory_index AS memory ON memory.id = memory_id
+    WHERE memory_exposure.task_id = %(id)s
     UNION ALL
     SELECT launched_at, 3, 'launched', jsonb_build_object('attempt', attempt, 'resource', kubernetes_job_name)
     FROM codex_kb.codex_tasks WHERE id = %(id)s AND launched_at IS NOT NULL

@@ -11,13 +11,15 @@ from uuid import UUID
 from google.protobuf import json_format
 from nacl.signing import SigningKey
 
-from shared.domain.ids import event_delivery, run_id
+from shared.domain.ids import event_delivery, run_id, stable_id
 from shared.events import codec
 from shared.events.catalogue import TASK_REQUESTED
 from shared.events.event import Event
 from shared.events.protobuf.proompteng.froussard.v1.codex_task_pb2 import CodexTask
 
 EXAMPLE = Path(__file__).parents[3] / "eventing" / "examples" / "codex-task.json"
+_INTERACTION = "1299999999999999999"
+_PRODUCER = "/demo/nightly"
 _ABOUT = {"repository": "proompteng/lab", "base": "main"}
 
 
@@ -64,7 +66,7 @@ def cloud_event() -> Input:
     }
     event = Event(
         id="demo-event-1",
-        source="/demo/nightly",
+        source=_PRODUCER,
         type=TASK_REQUESTED,
         datacontenttype="application/json",
         data=json.dumps(body).encode(),
@@ -84,7 +86,7 @@ def discord_command(private_key: str) -> Input:
         *({"name": name, "type": 3, "value": value} for name, value in _ABOUT.items()),
     ]
     interaction = {
-        "id": "1299999999999999999",
+        "id": _INTERACTION,
         "application_id": "1200000000000000000",
         "type": 2,
         "token": "demo-interaction-token",
@@ -106,17 +108,17 @@ def discord_command(private_key: str) -> Input:
         "X-Signature-Timestamp": timestamp,
         "X-Signature-Ed25519": signature,
     }
-    return Input("Discord", "/interactions", body, headers)
+    return Input("Discord", "/interactions", body, headers, str(stable_id(TASK_REQUESTED, "discord", _INTERACTION)))
 
 
 def task_id(sent: Input, answer: bytes) -> UUID:
     """The id of the task that an answer speaks of; ValueError if the answer names none."""
-    if sent.event_id:
-        return run_id(event_delivery("/demo/nightly", sent.event_id))
+    if sent.path == "/broker" and sent.event_id:
+        return run_id(event_delivery(_PRODUCER, sent.event_id))
     document = json.loads(answer)
-    if sent.name == "Discord":
-        found = re.search(r"`([0-9a-f-]{36})`", document["data"]["content"])
-        if not found:
-            raise ValueError("the interaction was answered without a task id")
-        return UUID(found.group(1))
-    return UUID(document.get("taskRunId") or document["taskId"])
+    if sent.path != "/interactions":
+        return UUID(document.get("taskRunId") or document["taskId"])
+    found = re.search(r"`([0-9a-f-]{36})`", document["data"]["content"])
+    if not found:
+        raise ValueError("the interaction was answered without a task id")
+    return UUID(found.group(1))
