@@ -64,26 +64,27 @@ def reports(body: bytes, task: UUID) -> list[Report]:
 
 
 def _report(event: EventBody, task: UUID) -> Report:
-    snapshot = None
-    if event.snapshot:
-        content = redact(event.snapshot.content)
-        snapshot = Snapshot(
-            id=stable_id("snapshot", str(task), event.event_id),
-            type=event.snapshot.type,
-            content=content,
-            digest=hashlib.sha256(content.encode()).hexdigest(),
-        )
-    content = _redacted(event.content)
+    content: Any = _redacted(event.content)
+    snapshot = _snapshot(event, task)
     if content is None and snapshot:
         content = {"snapshot": snapshot.type, "digest": snapshot.digest}
     return Report(event.event_id, event.sequence, event.event_type, content or event.usage, snapshot, event.usage)
 
 
+def _snapshot(event: EventBody, task: UUID) -> Snapshot | None:
+    if event.snapshot is None:
+        return None
+    content = redact(event.snapshot.content)
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    return Snapshot(stable_id("snapshot", str(task), event.event_id), event.snapshot.type, content, digest)
+
+
 def _redacted(content: Any) -> Any:
-    if isinstance(content, str):
-        return redact(content)
-    if isinstance(content, list):
-        return [_redacted(item) for item in content]
-    if isinstance(content, dict):
-        return {key: _redacted(value) for key, value in content.items()}
-    return content
+    """The content without credentials; as one text where a key says that its value is one."""
+    if content is None or isinstance(content, str):
+        return content and redact(content)
+    text = redact(msgspec.json.encode(content).decode())
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text

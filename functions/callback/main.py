@@ -7,24 +7,35 @@ Writes: codex_task_events, codex_task_snapshots, codex_task_uploads, artifacts, 
 """
 
 import time
-from typing import Any
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import functions_framework
-from flask import Request, Response, jsonify
+from flask import Request, Response
 
-from functions.callback import bodies, wiring
+from functions.callback import bodies
+from functions.callback.settings import Settings
 from shared import telemetry
 from shared.domain.token import check_task_token
-from shared.web.edge import Edge, no_content
+from shared.settings import load
+from shared.web.deferred import Deferred
+from shared.web.edge import Edge, document, no_content
 from shared.web.requests import bearer, body_stream, parse_json, query_integer, read_body
 
-edge = Edge("callback", wiring.ready)
+if TYPE_CHECKING:
+    from functions.callback import wiring
+else:
+    wiring = Deferred("functions.callback.wiring")  # the database driver is half of a start
+
+settings = load(Settings)
+edge = Edge("callback", lambda: wiring.ready())
 
 
 def _attempt(request: Request, task_id: UUID) -> int:
     telemetry.about_task(task_id)
-    return check_task_token(wiring.settings.token_secret, task_id, bearer(request))
+    return check_task_token(settings.token_secret, task_id, bearer(request))
 
 
 @edge.route("POST", "/v1/codex/tasks/<uuid:task_id>/events")
@@ -32,9 +43,7 @@ def report(request: Request, task_id: UUID) -> Response:
     attempt = _attempt(request, task_id)
     batch = bodies.reports(read_body(request), task_id)
     recorded = wiring.record(task_id, attempt, batch, telemetry.traceparent())
-    return jsonify(
-        accepted=recorded.accepted, duplicates=recorded.duplicates, gaps=recorded.gaps, status=recorded.status
-    )
+    return document(asdict(recorded))
 
 
 @edge.route("POST", "/v1/codex/tasks/<uuid:task_id>/artifacts")
@@ -42,16 +51,15 @@ def begin(request: Request, task_id: UUID) -> Response:
     attempt = _attempt(request, task_id)
     body = parse_json(read_body(request), bodies.ArtifactBody)
     artifact, url = wiring.keep.begin(task_id, attempt, body.name, body.size, body.sha256, body.content_type)
-    response = jsonify(artifactId=artifact, upload={"method": "PUT", "url": url, "headers": {}})
-    response.status_code = 201
-    return response
+    upload = {"method": "PUT", "url": url, "headers": {}}
+    return document({"artifactId": artifact, "upload": upload}, HTTPStatus.CREATED)
 
 
 @edge.route("POST", "/v1/codex/tasks/<uuid:task_id>/artifacts/<uuid:artifact_id>/commit")
 def commit(request: Request, task_id: UUID, artifact_id: UUID) -> Response:
     _attempt(request, task_id)
     upload, uri = wiring.keep.commit(task_id, artifact_id)
-    return jsonify(artifactId=upload.id, size=upload.size, sha256=upload.sha256, uri=uri)
+    return document({"artifactId": upload.id, "size": upload.size, "sha256": upload.sha256, "uri": uri})
 
 
 @edge.route("PUT", "/v1/artifacts/<path:key>")

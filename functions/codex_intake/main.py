@@ -6,34 +6,47 @@ Out:    task.accepted
 Writes: ideas, tasks, task_runs, codex_tasks, outbox, dead_letters
 """
 
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import functions_framework
-from flask import Request, Response, jsonify
+from flask import Request, Response
 
-from functions.codex_intake import answers, producers, wiring
+from functions.codex_intake import answers, producers
+from functions.codex_intake.settings import Settings
 from shared import telemetry
 from shared.domain.errors import NotFound
 from shared.domain.token import Caller, check_api_token
 from shared.events import codec
 from shared.events.catalogue import TASK_REQUESTED
 from shared.events.event import Event
-from shared.web.edge import Edge, no_content
+from shared.settings import load
+from shared.web.deferred import Deferred
+from shared.web.edge import Edge, document, no_content
 from shared.web.requests import bearer, read_body
 
-edge = Edge("codex-intake", wiring.ready)
+if TYPE_CHECKING:
+    from functions.codex_intake import wiring
+else:
+    wiring = Deferred("functions.codex_intake.wiring")  # the database driver is half of a start
+
+settings = load(Settings)
+edge = Edge("codex-intake", lambda: wiring.ready())
 
 
 def _caller(request: Request, scope: str) -> Caller:
-    return check_api_token(wiring.settings.api_tokens, bearer(request), scope)
+    return check_api_token(settings.api_tokens, bearer(request), scope)
 
 
 @edge.route("POST", "/codex/tasks")
 def deliver(request: Request) -> Response:
+    # Only these requests need the protobuf runtime.
+    from functions.codex_intake.deliveries import from_protobuf
+
     caller = _caller(request, "tasks:write")
-    accepted = wiring.accept(producers.from_protobuf(read_body(request), caller), telemetry.traceparent())
+    accepted = wiring.accept(from_protobuf(read_body(request), caller), telemetry.traceparent())
     telemetry.about_task(accepted.run_id)
-    return _json(answers.delivered(accepted), 202)
+    return document(answers.delivered(accepted), 202)
 
 
 @edge.route("POST", "/v1/codex/tasks")
@@ -43,7 +56,7 @@ def submit(request: Request) -> Response:
     task = producers.from_json(read_body(request), caller, key, str(uuid4()))
     accepted = wiring.accept(task, telemetry.traceparent(), strict=True)
     telemetry.about_task(accepted.run_id)
-    response = _json(answers.submitted(accepted, wiring.settings), 200 if accepted.duplicate else 202)
+    response = document(answers.submitted(accepted, settings), 200 if accepted.duplicate else 202)
     if accepted.duplicate:
         response.headers["Idempotent-Replay"] = "true"
     return response
@@ -54,7 +67,7 @@ def status(request: Request, task_id: UUID) -> Response:
     task = wiring.tasks.status(task_id, _caller(request, "tasks:read").tenant)
     if task is None:
         raise NotFound("there is no such task")
-    return _json(answers.shown(task), 200)
+    return document(answers.shown(task))
 
 
 @edge.route("GET", "/v1/codex/tasks/<uuid:task_id>/timeline")
@@ -62,7 +75,7 @@ def timeline(request: Request, task_id: UUID) -> Response:
     story = wiring.tasks.timeline(task_id, _caller(request, "tasks:read").tenant)
     if not story:
         raise NotFound("there is no such task")
-    return _json({"entries": [answers.shown(entry) for entry in story]}, 200)
+    return document({"entries": [answers.shown(entry) for entry in story]})
 
 
 @edge.event(TASK_REQUESTED)
@@ -75,12 +88,6 @@ def requested(event: Event) -> None:
 def bury(request: Request) -> Response:
     wiring.dead_letters.keep(codec.decode_one(dict(request.headers), read_body(request)))
     return no_content()
-
-
-def _json(body: object, status: int) -> Response:
-    response = jsonify(body)
-    response.status_code = status
-    return response
 
 
 @functions_framework.http

@@ -1,4 +1,4 @@
-"""Reads what each kind of producer sends, and turns it into a TaskRequest."""
+"""Tasks as JSON: posted by an automation, or as the data of an event."""
 
 import hashlib
 from typing import Annotated, Any
@@ -6,15 +6,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from shared.domain.errors import Malformed, Rejected
+from shared.domain.errors import Malformed
 from shared.domain.ids import event_delivery
 from shared.domain.task import DEFAULT_DEADLINE_SECONDS, Mode, Stage, Target, TaskRequest
 from shared.domain.token import Caller
 from shared.events.event import Event
-from shared.events.protobuf.proompteng.froussard.v1.codex_task_pb2 import (
-    CODEX_TASK_STAGE_IMPLEMENTATION,
-    CodexTask,
-)
 from shared.web.requests import parse_json
 
 Name = Annotated[str, msgspec.Meta(max_length=253)]
@@ -88,45 +84,3 @@ def _request(task: TaskBody, delivery: str, source: str, caller: str, tenant: st
         tags=tuple(task.tags),
         metadata=task.metadata,
     )
-
-
-def from_protobuf(body: bytes, caller: Caller) -> TaskRequest:
-    """A `CodexTask` delivery. Its errors keep the words of the earlier system."""
-    if not body:
-        raise Malformed("empty payload")
-    task = _parse(body)
-    if task.stage != CODEX_TASK_STAGE_IMPLEMENTATION:
-        raise Malformed("unsupported codex stage")
-    if not task.delivery_id.strip():
-        raise Rejected("missing delivery_id")
-    return TaskRequest(
-        delivery_id=task.delivery_id.strip(),
-        source_type="github_issue",
-        source_ref=f"{task.repository}#{task.issue_number}",
-        caller=caller.name,
-        tenant=caller.tenant,
-        prompt=task.prompt,
-        payload=document(task),
-        body_hash=hashlib.sha256(task.SerializeToString(deterministic=True)).digest(),
-        repository=task.repository,
-        base=task.base or "main",
-        head=task.head,
-        issue_number=task.issue_number,
-    )
-
-
-def _parse(body: bytes) -> CodexTask:
-    from google.protobuf.message import DecodeError
-
-    try:
-        return CodexTask.FromString(body)
-    except DecodeError:
-        raise Malformed("invalid payload") from None
-
-
-def document(task: CodexTask) -> dict[str, Any]:
-    """The task's JSON form as the earlier system stored it: 64-bit numbers as text, `stage` in short."""
-    from google.protobuf.json_format import MessageToDict
-
-    form: dict[str, Any] = MessageToDict(task, always_print_fields_with_no_presence=True)
-    return {**form, "issuedAt": form.get("issuedAt"), "stage": Stage.IMPLEMENTATION.value}

@@ -8,13 +8,13 @@ Writes: nothing
 import time
 
 import functions_framework
-from flask import Request, Response, jsonify
+from flask import Request, Response
 
 from functions.discord_interaction import interaction, wiring
 from functions.discord_interaction.signature import verify
 from shared import telemetry
 from shared.domain.errors import Unauthenticated
-from shared.web.edge import Edge
+from shared.web.edge import Edge, document
 from shared.web.requests import read_body
 
 edge = Edge("discord-interaction", wiring.ready)
@@ -30,7 +30,7 @@ def interactions(request: Request) -> Response:
     except Unauthenticated:
         # Discord probes with wrong signatures and expects a plain 401.
         return Response(status=401)
-    return jsonify(wiring.interact(interaction.parse(body), telemetry.traceparent()))
+    return document(wiring.interact(interaction.parse(body), telemetry.traceparent()))
 
 
 @functions_framework.http

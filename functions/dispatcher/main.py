@@ -5,16 +5,26 @@ Out:    run.launched, task.finished; relays what others left in the outbox
 Writes: jobs; codex_tasks, task_runs, tasks, memory_exposure, outbox, inbox
 """
 
+from typing import TYPE_CHECKING
+
 import functions_framework
 from flask import Request, Response
 
-from functions.dispatcher import wiring
+from functions.dispatcher.settings import Settings
 from shared import telemetry
 from shared.events.catalogue import JOB_CHANGED, PING, ObjectReference, TaskPrepared, read
 from shared.events.event import Event
+from shared.settings import load
+from shared.web.deferred import Deferred
 from shared.web.edge import Edge
 
-edge = Edge("dispatcher", wiring.ready)
+if TYPE_CHECKING:
+    from functions.dispatcher import wiring
+else:
+    wiring = Deferred("functions.dispatcher.wiring")  # the database driver is half of a start
+
+settings = load(Settings)
+edge = Edge("dispatcher", lambda: wiring.ready())
 
 
 @edge.event(TaskPrepared.type)

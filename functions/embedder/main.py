@@ -5,16 +5,26 @@ Out:    task.prepared
 Writes: codex_task_memory_index, codex_tasks.status, outbox, inbox
 """
 
+from typing import TYPE_CHECKING
+
 import functions_framework
 from flask import Request, Response
 
-from functions.embedder import wiring
+from functions.embedder.settings import Settings
 from shared import telemetry
 from shared.events.catalogue import PING, Fact, RunLaunched, RunReported, TaskAccepted, TaskFinished, read
 from shared.events.event import Event
+from shared.settings import load
+from shared.web.deferred import Deferred
 from shared.web.edge import Edge
 
-edge = Edge("embedder", wiring.ready)
+if TYPE_CHECKING:
+    from functions.embedder import wiring
+else:
+    wiring = Deferred("functions.embedder.wiring")  # the database driver is half of a start
+
+settings = load(Settings)
+edge = Edge("embedder", lambda: wiring.ready())
 
 
 @edge.event(TaskAccepted.type)

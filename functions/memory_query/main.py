@@ -5,19 +5,29 @@ Out:    nothing
 Writes: memory_exposure (what a run was shown); a cache of question vectors in Redis
 """
 
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import functions_framework
-from flask import Request, Response, jsonify
+from flask import Request, Response
 
-from functions.memory_query import bodies, wiring
+from functions.memory_query import bodies
 from functions.memory_query.access import Asker
 from functions.memory_query.recall import Answer
+from functions.memory_query.settings import Settings
 from shared import telemetry
-from shared.web.edge import Edge
+from shared.settings import load
+from shared.web.deferred import Deferred
+from shared.web.edge import Edge, document
 from shared.web.requests import bearer, parse_json, query_integer, read_body
 
-edge = Edge("memory-query", wiring.ready)
+if TYPE_CHECKING:
+    from functions.memory_query import wiring
+else:
+    wiring = Deferred("functions.memory_query.wiring")  # the database driver is half of a start
+
+settings = load(Settings)
+edge = Edge("memory-query", lambda: wiring.ready())
 
 
 @edge.route("GET", "/v1/codex/tasks/<uuid:task_id>/memory")
@@ -44,7 +54,7 @@ def query(request: Request, task_id: UUID) -> Response:
 def _show(asker: Asker, answer: Answer) -> Response:
     if asker.attempt is not None and answer.results:
         wiring.memories.expose(asker.task_id, asker.attempt, answer.results)
-    return jsonify(bodies.answer(answer))
+    return document(bodies.answer(answer))
 
 
 @functions_framework.http

@@ -29,6 +29,13 @@ def no_content() -> Response:
     return response
 
 
+def document(body: object, status: int = HTTPStatus.OK) -> Response:
+    """A JSON answer."""
+    response = jsonify(body)
+    response.status_code = status
+    return response
+
+
 class Edge:
     """One function's HTTP surface. `ready` raises Unavailable while the function cannot work."""
 
@@ -38,7 +45,7 @@ class Edge:
         self._rules = Map()
         self._handlers: dict[str, Handler] = {}
         self._events: dict[str, EventHandler] = {}
-        self.route("GET", "/healthz")(lambda _request: jsonify(status="ok"))
+        self.route("GET", "/healthz")(lambda _request: document({"status": "ok"}))
         self.route("GET", "/readyz")(self._readyz)
 
     def route(self, method: str, rule: str) -> Callable[[Handler], Handler]:
@@ -69,7 +76,11 @@ class Edge:
         with telemetry.request_span(f"{self._service} {request.method}", parent):
             try:
                 endpoint, values = self._match(request)
-                return self._handlers[endpoint](request, **values)
+                response = self._handlers[endpoint](request, **values)
+                # The rule and not the path: a path may hold a signature.
+                facts = {"request": endpoint, "status": response.status_code}
+                log.log(logging.DEBUG if request.method == "GET" else logging.INFO, "answered", extra={"facts": facts})
+                return response
             except FacteurError as error:
                 log.info("refused", extra={"facts": {"error": type(error).__name__, "detail": str(error)}})
                 return problems.answer(error)
@@ -95,7 +106,7 @@ class Edge:
 
     def _readyz(self, _request: Request) -> Response:
         self._ready()
-        return jsonify(status="ready")
+        return document({"status": "ready"})
 
     def _deliver(self, request: Request) -> Response:
         event = codec.decode_one(dict(request.headers), read_body(request))

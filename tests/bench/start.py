@@ -1,0 +1,95 @@
+"""`make bench-start`: process start to first answered request, each function beside a bare hello world.
+
+Rounds are interleaved, so a machine that gets slower makes all of them slower. Goal: ratio at most 1.3.
+"""
+
+import argparse
+import http.client
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.component.functions import FUNCTIONS, free_port, settings
+
+BARE = "bare hello world"
+GOAL = 1.3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds: int = parser.parse_args().rounds
+    console = Console()
+    names = (BARE, *FUNCTIONS)
+    taken: dict[str, list[float]] = {name: [] for name in names}
+    with tempfile.TemporaryDirectory() as folder, console.status("starting processes…"):
+        (Path(folder) / "jobs").mkdir()
+        env = settings("postgresql://nobody@127.0.0.1:1/nothing", "http://127.0.0.1:1", Path(folder))
+        for number in range(rounds + 1):
+            for name in names:
+                seconds = first_answer(name, env)
+                if number:  # The first round fills the caches.
+                    taken[name].append(seconds)
+    console.print(table(taken))
+
+
+def first_answer(name: str, env: Mapping[str, str]) -> float:
+    """Seconds from the start of the process to its first 200."""
+    port = free_port()
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        command(name, port),
+        env={**os.environ, **env, "FACTEUR_SERVER_LISTEN_ADDRESS": f"127.0.0.1:{port}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while not answers(port):
+            if process.poll() is not None or time.perf_counter() - began > 30:
+                raise SystemExit(f"{name} did not start")
+            time.sleep(0.001)
+        return time.perf_counter() - began
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def command(name: str, port: int) -> Sequence[str]:
+    if name == BARE:
+        return [sys.executable, "-m", "tests.bench.bare", str(port)]
+    return [sys.executable, "-m", "shared.web.serve", name]
+
+
+def answers(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def table(taken: Mapping[str, Sequence[float]]) -> Table:
+    bare = statistics.median(taken[BARE])
+    shown = Table(title=f"Process start to first answer, {len(taken[BARE])} rounds (goal: ratio ≤ {GOAL})")
+    for heading in ("process", "median ms", "min ms", "max ms", "ratio"):
+        shown.add_column(heading, justify="left" if heading == "process" else "right")
+    for name, seconds in taken.items():
+        median = statistics.median(seconds)
+        figures = (f"{1000 * value:.0f}" for value in (median, min(seconds), max(seconds)))
+        shown.add_row(name, *figures, f"{median / bare:.2f}")
+    return shown
+
+
+if __name__ == "__main__":
+    main()
