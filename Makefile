@@ -61,4 +61,4 @@ bench-flow: install ## Latency and tasks per second through all six functions
 	@$(BIN)/python -m tests.bench.flow
 
 clean: ## Remove what was installed and every local state
-	rm -rf .venv .facteur .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .facteur .facteur-demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

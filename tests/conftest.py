@@ -22,6 +22,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = Postgres(tmp_path_factory.mktemp("postgres"))
     with server:
         yield server.url
+    server.erase()
 
 
 @pytest.fixture(scope="session")

@@ -23,4 +23,4 @@ keep = Keep(reports, store, time.time)
 
 def ready() -> None:
     """Raises Unavailable while reports cannot be stored."""
-    database.one("SELECT 1 FROM codex_kb.codex_task_events LIMIT 1", {})
+    database.ready()

@@ -19,4 +19,4 @@ accept = Accept(tasks, Announcer(HttpPublisher(settings.sink), PgOutbox(database
 
 def ready() -> None:
     """Raises Unavailable while tasks cannot be stored."""
-    database.one("SELECT 1 FROM codex_kb.codex_tasks LIMIT 1", {})
+    database.ready()

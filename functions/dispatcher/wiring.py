@@ -35,5 +35,5 @@ look_after = LookAfter(runs, jobs, dispatch, outbox, publisher.publish)
 
 def ready() -> None:
     """Raises Unavailable while runs cannot be claimed or jobs cannot be created."""
-    database.one("SELECT 1 FROM codex_kb.codex_tasks LIMIT 1", {})
+    database.ready()
     jobs.names()

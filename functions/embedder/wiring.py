@@ -21,4 +21,4 @@ embed = Embed(
 
 def ready() -> None:
     """Raises Unavailable while memories cannot be stored."""
-    database.one("SELECT 1 FROM codex_kb.codex_task_memory_index LIMIT 1", {})
+    database.ready()

@@ -22,4 +22,4 @@ recall = Recall(
 
 def ready() -> None:
     """Raises Unavailable while memories cannot be read."""
-    database.one("SELECT 1 FROM codex_kb.codex_task_memory_index LIMIT 1", {})
+    database.ready()

@@ -21,6 +21,8 @@ class HttpPublisher:
     def publish(self, event: Event) -> None:
         """Hands over one event; Unavailable if the broker is away or refuses it."""
         headers, body = codec.encode(event)
+        if traceparent := event.extensions.get("traceparent"):
+            headers["traceparent"] = traceparent  # brokers go by the header, consumers by the extension
         try:
             answer = self._pool.request("POST", self._sink, body=body, headers=headers)
         except urllib3.exceptions.HTTPError:

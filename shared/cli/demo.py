@@ -28,7 +28,7 @@ QUESTION = "How was codex_kb ingestion in Facteur wired?"
 
 
 def demo(
-    state: Annotated[Path, typer.Option(help="Folder for the demo's own twin; emptied first.")] = Path(".facteur/demo"),
+    state: Annotated[Path, typer.Option(help="Folder for the demo's own twin; emptied first.")] = Path(".facteur-demo"),
     patience: Annotated[int, typer.Option(min=1, help="Seconds to wait for tasks to end.")] = 120,
 ) -> None:
     """Run real tasks through all six functions on this machine, and show what happened.

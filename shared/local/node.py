@@ -25,6 +25,7 @@ from shared.processes.jobs import NAME, read_job, read_state, write_private
 SHIM = Path(__file__).with_name("shim.py")
 SCAN_SECONDS = 0.1
 GRACE_SECONDS = 5.0
+AT_ONCE = 4
 JOB = "FACTEUR_JOB"
 UNSTARTABLE = "The job's process could not be started."
 LOST = "The job's process is gone without an exit code: it was killed, or the machine or twin stopped."
@@ -99,7 +100,7 @@ class Node:
         ended: Callable[[JobState], None],
         base_env: Mapping[str, str],
         default_command: Sequence[str] = (),
-        at_once: int = 4,
+        at_once: int = AT_ONCE,
     ) -> None:
         self._jobs = jobs
         self._ended = ended
@@ -215,7 +216,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m shared.local.node", description=__doc__)
     parser.add_argument("--jobs", type=Path, required=True, help="the folder of the jobs")
     parser.add_argument("--broker", required=True, help="where the end of a job is announced")
-    parser.add_argument("--at-once", type=int, default=4, help="how many jobs run at the same time")
+    parser.add_argument("--at-once", type=int, default=AT_ONCE, help="how many jobs run at the same time")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     jobs = options.jobs.absolute()

@@ -16,6 +16,9 @@ Parameters = Mapping[str, Any]
 Cursor = psycopg.Cursor[DictRow]
 
 
+_READY = "SELECT FROM codex_kb.codex_tasks LIMIT 0"
+
+
 class Database:
     """A pool of at most `size` connections in autocommit: one statement is one transaction.
 
@@ -55,6 +58,10 @@ class Database:
 
         return self._twice(inside)
 
+    def ready(self) -> None:
+        """Unavailable while there is no connection, or no schema behind it."""
+        self.do(_READY, {})
+
     def close(self) -> None:
         """Closes every connection."""
         self._pool.close()
@@ -90,5 +97,7 @@ def _translated() -> Iterator[None]:
         yield
     except psycopg.OperationalError:
         raise Unavailable("the database is away: try again") from None
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        raise Unavailable("the database lacks tables: run `facteur migrate`") from None
     except psycopg.DataError:
         raise Rejected("a value cannot be stored: it is too long, out of range or holds U+0000") from None

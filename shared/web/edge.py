@@ -1,6 +1,7 @@
 """Routes requests and events of one function to its handlers, and maps every error to an answer."""
 
 import logging
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +18,8 @@ from shared.web import problems
 from shared.web.requests import read_body
 
 log = logging.getLogger(__name__)
+
+_PROBES = ("/healthz", "/readyz")
 
 Handler = Callable[..., Response]
 EventHandler = Callable[[Event], None]
@@ -71,24 +74,28 @@ class Edge:
         return register
 
     def __call__(self, request: Request) -> Response:
+        began = time.perf_counter()
         # An event carries the trace of what caused it; the header is the delivery's own.
         parent = request.headers.get("ce-traceparent") or request.headers.get("traceparent")
         with telemetry.request_span(f"{self._service} {request.method}", parent):
-            try:
-                endpoint, values = self._match(request)
-                response = self._handlers[endpoint](request, **values)
-                # The rule and not the path: a path may hold a signature.
-                facts = {"request": endpoint, "status": response.status_code}
-                log.log(logging.DEBUG if request.method == "GET" else logging.INFO, "answered", extra={"facts": facts})
-                return response
-            except FacteurError as error:
-                log.info("refused", extra={"facts": {"error": type(error).__name__, "detail": str(error)}})
-                return problems.answer(error)
-            except HTTPException as error:
-                return self._refuse(error)
-            except Exception:  # the last resort of the edge: logged without input, answered without detail
-                log.exception("unexpected error")
-                return problems.problem(HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected", "something went wrong here")
+            response = self._answer(request)
+            if request.path not in _PROBES:
+                took = round(1000 * (time.perf_counter() - began), 1)
+                log.info("answered", extra={"facts": {"status": response.status_code, "durationMs": took}})
+            return response
+
+    def _answer(self, request: Request) -> Response:
+        try:
+            endpoint, values = self._match(request)
+            return self._handlers[endpoint](request, **values)
+        except FacteurError as error:
+            log.info("refused", extra={"facts": {"error": type(error).__name__, "detail": str(error)}})
+            return problems.answer(error)
+        except HTTPException as error:
+            return self._refuse(error)
+        except Exception:  # the last resort of the edge: logged without input, answered without detail
+            log.exception("unexpected error")
+            return problems.problem(HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected", "something went wrong here")
 
     def _match(self, request: Request) -> tuple[str, dict[str, Any]]:
         adapter = self._rules.bind(request.host or "localhost")

@@ -1,6 +1,8 @@
 """The yardstick of `make bench-start`: a bare Functions Framework hello world under the same server."""
 
+import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,8 @@ from granian.server import Server
 
 
 def application(*_: Any) -> Any:
-    import functions_framework
-
-    source = Path(__file__).parent / "hello" / "main.py"
-    return functions_framework.create_app("handle", str(source), "http")
+    create_app: Callable[..., Any] = importlib.import_module("functions_framework").create_app
+    return create_app("handle", str(Path(__file__).parent / "hello" / "main.py"), "http")
 
 
 if __name__ == "__main__":

@@ -11,5 +11,5 @@ from shared.local.servers.postgres import Postgres
 @pytest.fixture(autouse=True)
 def nothing_left_outside(tmp_path: Path) -> Iterator[None]:
     yield
-    for password in tmp_path.rglob("password"):
+    for password in list(tmp_path.rglob("password")):
         Postgres(password.parent).erase()

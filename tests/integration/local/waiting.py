@@ -22,7 +22,7 @@ def eventually(holds: Callable[[], bool], what: str, seconds: float = 20.0) -> N
 
 def left(twin_id: str) -> list[str]:
     """The processes of a twin that still live."""
-    return [" ".join(process.cmdline()) for process in members(TWIN_ID, twin_id)]
+    return [str(process) for process in members(TWIN_ID, twin_id)]
 
 
 def stand_in(name: str, port: int, *arguments: str, stage: int = 0) -> Child:
