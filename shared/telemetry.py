@@ -35,6 +35,8 @@ def set_up(service: str, environ: Mapping[str, str] = os.environ) -> None:
 
 def _start_sdk(service: str, environ: Mapping[str, str]) -> None:
     # 70 ms that nobody should pay who exports nothing.
+    from multiprocessing.util import Finalize
+
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
@@ -45,6 +47,8 @@ def _start_sdk(service: str, environ: Mapping[str, str]) -> None:
     # Short timeouts: a collector that is away must not hold up the stop of a function.
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=2), export_timeout_millis=2000))
     trace.set_tracer_provider(provider)
+    # The server's worker is a child of multiprocessing, which runs its own finalizers and not atexit's.
+    Finalize(None, provider.shutdown, exitpriority=1)
 
 
 @contextmanager
