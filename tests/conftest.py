@@ -1,19 +1,16 @@
 """Real servers for the tests: one PostgreSQL and one Valkey a test process, a fresh database a test."""
 
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 
 from shared.local.servers.postgres import Postgres
 from shared.local.servers.redis import Redis
 from shared.postgres.database import Database
 from shared.postgres.migrations import migrate
-
-_numbers = count()
+from shared.postgres.scratch import scratch_database
 
 
 @pytest.fixture(scope="session")
@@ -26,23 +23,25 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def migrated_template(postgres_server: str) -> str:
+def migrated_template(postgres_server: str) -> Iterator[str]:
     """The name of a migrated database to copy."""
-    _administer(postgres_server, 'CREATE DATABASE "migrated"')
-    migrate(_other_database(postgres_server, "migrated"))
-    return "migrated"
+    with scratch_database(postgres_server) as dsn:
+        migrate(dsn)
+        yield urlsplit(dsn).path.lstrip("/")
 
 
 @pytest.fixture
 def empty_dsn(postgres_server: str) -> Iterator[str]:
     """A fresh database without any table."""
-    yield from _fresh(postgres_server, "template0")
+    with scratch_database(postgres_server, "template0") as dsn:
+        yield dsn
 
 
 @pytest.fixture
 def dsn(postgres_server: str, migrated_template: str) -> Iterator[str]:
     """A fresh, migrated database."""
-    yield from _fresh(postgres_server, migrated_template)
+    with scratch_database(postgres_server, migrated_template) as dsn:
+        yield dsn
 
 
 @pytest.fixture
@@ -58,19 +57,3 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = Redis(Path(tmp_path_factory.mktemp("redis")))
     with server:
         yield server.url
-
-
-def _fresh(server: str, template: str) -> Iterator[str]:
-    name = f"test_{next(_numbers)}"
-    _administer(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    yield _other_database(server, name)
-    _administer(server, f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
-def _administer(server: str, statement: str) -> None:
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(statement.encode())
-
-
-def _other_database(dsn: str, name: str) -> str:
-    return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))

@@ -90,7 +90,7 @@ def show(console: Console, info: TwinInfo, verbose: bool = False) -> None:
     say(console, "\nTry:")
     say(
         console,
-        f"  curl -H 'Authorization: Bearer {info.api_token}' --json {escape(task)} {info.url}/v1/codex/tasks",
+        f"  curl -H 'Authorization: Bearer {info.api_token}' -d {escape(task)} {info.url}/v1/codex/tasks",
     )
     say(console, "\nCtrl-C stops everything.")
 

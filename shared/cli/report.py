@@ -104,9 +104,9 @@ def next_steps(console: Console, state: Path) -> None:
     console.print("\nTry next, in one terminal (it keeps the demo's tasks and memories, and prints URL and token):")
     console.print(f"  {facteur} dev --state {state}")
     console.print("and in another, with URL=… and TOKEN=… as printed:")
-    console.print("""  curl -H "Authorization: Bearer $TOKEN" --json '{"prompt": "Say hello"}' $URL/v1/codex/tasks""")
+    console.print("""  curl -H "Authorization: Bearer $TOKEN" -d '{"prompt": "Say hello"}' $URL/v1/codex/tasks""")
     console.print("""  curl -H "Authorization: Bearer $TOKEN" $URL/v1/codex/tasks/TASK_ID/timeline""")
     console.print(
-        """  curl -H "Authorization: Bearer $TOKEN" --json '{"text": "ingestion"}' """
+        """  curl -H "Authorization: Bearer $TOKEN" -d '{"text": "ingestion"}' """
         "$URL/v1/codex/tasks/TASK_ID/memory/query",
     )

@@ -1,6 +1,7 @@
 """Reading requests: every input is hostile, and nothing of it is echoed."""
 
 import io
+import re
 from typing import Any, BinaryIO, TypeVar
 
 import msgspec
@@ -9,6 +10,12 @@ from flask import Request
 from shared.domain.errors import Malformed, TooLarge
 
 MAX_BODY = 1024 * 1024
+MAX_DEPTH = 64
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
+# An even number of backslashes before it is text about the escape, and no escape.
+_NULL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 AnyShape = TypeVar("AnyShape")
 
@@ -47,8 +54,22 @@ def parse_json(body: bytes, shape: type[AnyShape]) -> AnyShape:
         raise Malformed(f"the body does not fit: {_field(error)}") from None
     except (msgspec.DecodeError, RecursionError):
         raise Malformed("the body is not JSON") from None
-    _refuse_what_jsonb_cannot_hold(body)
+    if _NULL.search(body):
+        raise Malformed("the body holds the character U+0000, which cannot be stored")
+    if _depth(body) > MAX_DEPTH:
+        raise Malformed(f"the body is nested deeper than {MAX_DEPTH} levels")
     return value
+
+
+def _depth(body: bytes) -> int:
+    """How deep valid JSON is nested."""
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return 0
+    depth = deepest = 0
+    for bracket in _STRING.sub(b"", body).translate(None, _NO_BRACKET):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _field(error: msgspec.ValidationError) -> str:
@@ -57,11 +78,6 @@ def _field(error: msgspec.ValidationError) -> str:
     if text.startswith("Object contains unknown field"):
         return "it has an unknown field" + (text[text.index(" - at") :] if " - at" in text else "")
     return text if "'" not in text else "a value is not one of those allowed" + text[text.rfind(" - at") :]
-
-
-def _refuse_what_jsonb_cannot_hold(body: bytes) -> None:
-    if b"\\u0000" in body or b"\x00" in body:
-        raise Malformed("the body holds the character U+0000, which cannot be stored")
 
 
 def bearer(request: Request) -> str | None:
