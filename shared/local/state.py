@@ -111,6 +111,11 @@ class State:
     def discord_public_key(self) -> str:
         return str(self._kept["discord_public_key"])
 
+    @property
+    def redis_prefix(self) -> str:
+        """Begins this twin's keys, so that twins may share the user's Redis."""
+        return str(self._kept["redis_prefix"])
+
     def port(self, name: str, wanted: int | None = None) -> int:
         """The port of this name: the wanted one, else the one it had before, else a free one."""
         if wanted is not None and not is_free(wanted):
@@ -150,6 +155,7 @@ def _new() -> dict[str, Any]:
         "token_secret": secrets.token_urlsafe(48),
         "discord_private_key": key.encode().hex(),
         "discord_public_key": key.verify_key.encode().hex(),
+        "redis_prefix": f"facteur:{secrets.token_hex(4)}:",
         "ports": {},
     }
 

@@ -128,7 +128,7 @@ class Twin:
         if not own_dsn:
             supervisor.wait("postgres")
             _migrate(dsn)
-        for child in (_broker(info, env), _node(info, state, env), _gateway(info, env)):
+        for child in (_broker(info, state, env), _node(info, state, env), _gateway(info, env)):
             supervisor.start(child)
         supervisor.wait()
         return info
@@ -188,10 +188,10 @@ def _function(name: str, port: int, env: Mapping[str, str]) -> Child:
     )
 
 
-def _broker(info: TwinInfo, env: Mapping[str, str]) -> Child:
+def _broker(info: TwinInfo, state: State, env: Mapping[str, str]) -> Child:
     port = info.ports["broker"]
     command = [sys.executable, "-m", "shared.local.broker", "--listen", f"127.0.0.1:{port}"]
-    command += ["--manifests", str(MANIFESTS), "--prefix", "facteur:"]
+    command += ["--manifests", str(MANIFESTS), "--prefix", state.redis_prefix]
     services = {name: f"http://127.0.0.1:{info.ports[name]}" for name in FUNCTIONS}
     return Child(
         "broker",
