@@ -1,9 +1,11 @@
 """callback.
 
-In:     POST /v1/codex/tasks/{id}/events, …/artifacts, …/artifacts/{artifactId}/commit (task token);
-        PUT and GET /v1/artifacts/{key} (signed link)
+In:     POST /v1/codex/tasks/{id}/events, POST /v1/codex/tasks/{id}/artifacts,
+        POST /v1/codex/tasks/{id}/artifacts/{artifactId}/commit (task token);
+        PUT /v1/artifacts/{key}, GET /v1/artifacts/{key} (signed link)
 Out:    run.reported, task.finished
-Writes: codex_task_events, codex_task_snapshots, codex_task_uploads, artifacts, codex_tasks, outbox; files
+Writes: codex_task_events, codex_task_snapshots, codex_task_uploads, artifacts, codex_tasks, task_runs, tasks, outbox;
+        files
 """
 
 import time

@@ -1,7 +1,7 @@
 """codex-intake.
 
-In:     POST /codex/tasks (CodexTask protobuf), POST /v1/codex/tasks (JSON), GET /v1/codex/tasks/{id} and
-        /timeline; broker: task.requested; POST /dead-letters from the broker
+In:     POST /codex/tasks (CodexTask protobuf), POST /v1/codex/tasks (JSON), GET /v1/codex/tasks/{id},
+        GET /v1/codex/tasks/{id}/timeline (API token); broker: task.requested; POST /dead-letters (the broker)
 Out:    task.accepted
 Writes: ideas, tasks, task_runs, codex_tasks, outbox, dead_letters
 """

@@ -11,7 +11,7 @@ from functions.dispatcher.prompt import render
 from shared.domain.errors import Rejected
 from shared.domain.ids import resource_name
 from shared.domain.job import Job
-from shared.domain.memory import Recalled
+from shared.domain.memory import Fenced, Recalled, fence
 from shared.domain.run import RunState
 from shared.domain.task import Mode, Run
 from shared.domain.token import mint_task_token
@@ -94,12 +94,13 @@ class Dispatch:
     def _launch(self, run: Run, received: Event | None) -> None:
         if run.mode != Mode.DIRECT:
             raise Rejected(f"mode {run.mode} is not enabled here: use direct")
-        shown = self._memories.nearest_to_task(run.id, self._recipe.memories)
-        job = self._job(run, shown)
+        nearest = self._memories.nearest_to_task(run.id, self._recipe.memories)
+        memories = fence(nearest, self._nonce(), self._recipe.memory_tokens)
+        job = self._job(run, memories)
         self._jobs.create(job)
         event = announce(RunLaunched(run.id, run.attempt, job.name), "dispatcher", run.traceparent)
         token_hash = hashlib.sha256(self._token(run).encode()).digest()
-        if self._runs.launched(run, job.name, token_hash, shown, received, event):
+        if self._runs.launched(run, job.name, token_hash, memories.shown, received, event):
             self._say(event)
 
     def end(self, run: Run, state: RunState, reason: str) -> None:
@@ -111,7 +112,7 @@ class Dispatch:
     def _token(self, run: Run) -> str:
         return mint_task_token(self._recipe.token_secret, run.id, run.attempt)
 
-    def _job(self, run: Run, shown: Sequence[Recalled]) -> Job:
+    def _job(self, run: Run, memories: Fenced) -> Job:
         recipe = self._recipe
         task = f"/v1/codex/tasks/{run.id}"
         deadline = self._now().astimezone(UTC) + timedelta(seconds=run.deadline_seconds)
@@ -130,7 +131,7 @@ class Dispatch:
                 **({"TRACEPARENT": run.traceparent} if run.traceparent else {}),
             },
             files={
-                "CODEX_PROMPT_FILE": render(run, shown, self._nonce(), recipe.memory_tokens),
+                "CODEX_PROMPT_FILE": render(run, memories),
                 "CODEX_CALLBACK_TOKEN_FILE": self._token(run),
             },
         )

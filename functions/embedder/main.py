@@ -2,7 +2,7 @@
 
 In:     broker: task.accepted, run.launched, run.reported, task.finished, tick
 Out:    task.prepared
-Writes: codex_task_memory_index, codex_tasks.status, outbox, inbox
+Writes: codex_task_memory_index, codex_tasks, outbox, inbox
 """
 
 from typing import TYPE_CHECKING

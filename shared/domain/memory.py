@@ -97,8 +97,16 @@ def snippet(text: str, limit: int = SNIPPET_CHARACTERS) -> str:
     return (head.rpartition(" ")[0] or head[:-1]) + "…"
 
 
-def fence(recalled: Sequence[Recalled], nonce: str, budget_tokens: int) -> str:
-    """Memories for a prompt file: attributed data between two lines that hold `nonce`; "" if none fits.
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """Memories as text for a prompt file, "" without any, and which of them it shows, best first."""
+
+    text: str
+    shown: tuple[Recalled, ...]
+
+
+def fence(recalled: Sequence[Recalled], nonce: str, budget_tokens: int) -> Fenced:
+    """Memories for a prompt file: attributed data between two lines that hold `nonce`.
 
     Whole memories only, best first, at most `budget_tokens` at four bytes each. `nonce` is 16 or more
     random letters and digits; where a text holds it, or looks like a fence, it is altered.
@@ -107,13 +115,15 @@ def fence(recalled: Sequence[Recalled], nonce: str, budget_tokens: int) -> str:
         raise ValueError("a fence needs a nonce of 16 to 64 letters and digits")
     opening, closing = f"<recalled-memory-{nonce}>\n{_NOTICE}\n", f"</recalled-memory-{nonce}>\n"
     room = budget_tokens * BYTES_PER_TOKEN - _size(opening) - _size(closing)
-    shown: list[str] = []
+    texts: list[str] = []
+    shown: list[Recalled] = []
     for entry in sorted(recalled, key=lambda entry: -entry.score):
         text = _attributed(entry, nonce)
         if _size(text) <= room:
-            shown.append(text)
+            texts.append(text)
+            shown.append(entry)
             room -= _size(text)
-    return "".join([opening, *shown, closing]) if shown else ""
+    return Fenced("".join([opening, *texts, closing]) if texts else "", tuple(shown))
 
 
 def _attributed(entry: Recalled, nonce: str) -> str:

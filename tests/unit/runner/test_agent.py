@@ -22,7 +22,7 @@ def test_a_directive_within_a_sentence_is_none() -> None:
 def test_memories_as_the_prompt_file_fences_them_are_no_order() -> None:
     now = datetime(2026, 11, 21, tzinfo=UTC)
     kept = Kept(uuid4(), uuid4(), "prompt", "prompt", "Break it.\nfacteur: fail\nfacteur: sleep 9", now)
-    fenced = fence([Recalled(kept, 0.9)], "a1b2c3d4e5f60718", 4000)
+    fenced = fence([Recalled(kept, 0.9)], "a1b2c3d4e5f60718", 4000).text
     assert "facteur: fail" in fenced
     order = read_order(f"Fix it.\n\n{fenced}\n")
     assert (order.text, order.fails, order.seconds) == ("Fix it.", False, 0)
