@@ -21,14 +21,23 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _task_id: ContextVar[str | None] = ContextVar("task_id", default=None)
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+
+def log_level(environ: Mapping[str, str] = os.environ) -> str:
+    """The level that FACTEUR_LOG_LEVEL names, INFO if it is empty; ValueError if it names none."""
+    level = environ.get("FACTEUR_LOG_LEVEL", "").strip().upper() or "INFO"
+    if level not in _LEVELS:
+        raise ValueError(f"FACTEUR_LOG_LEVEL must be one of {', '.join(_LEVELS)}")
+    return level
 
 
 def set_up(service: str, environ: Mapping[str, str] = os.environ) -> None:
     """Starts logging for the function `service`, and tracing where an endpoint is set."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLine(service))
-    logging.basicConfig(level=environ.get("FACTEUR_LOG_LEVEL", "INFO").upper(), handlers=[handler], force=True)
+    logging.basicConfig(level=log_level(environ), handlers=[handler], force=True)
     if any(environ.get(name) for name in _ENDPOINTS):
         _start_sdk(service, environ)
 

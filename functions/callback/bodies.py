@@ -83,8 +83,19 @@ def _redacted(content: Any) -> Any:
     """The content without credentials; as one text where a key says that its value is one."""
     if content is None or isinstance(content, str):
         return content and redact(content)
-    text = redact(msgspec.json.encode(content).decode())
+    # Each text by itself first, because in JSON its lines are not lines; then all of it, for the keys.
+    text = redact(msgspec.json.encode(_texts_redacted(content)).decode())
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
         return text
+
+
+def _texts_redacted(content: Any) -> Any:
+    if isinstance(content, str):
+        return redact(content)
+    if isinstance(content, list):
+        return [_texts_redacted(item) for item in content]
+    if isinstance(content, dict):
+        return {key: _texts_redacted(value) for key, value in content.items()}
+    return content

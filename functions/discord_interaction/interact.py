@@ -48,12 +48,14 @@ class Interact:
         if not options.get("prompt", "").strip():
             return private("Say what the task is to do: the option `prompt` is empty.")
         event = _requested(interaction, _STAGES[chosen.name.lower()], options, traceparent)
+        task = run_id(event_delivery(SOURCE, event.id))
         try:
             self._publisher.publish(event)
         except Unavailable as error:
             log.warning("interaction not queued", extra={"facts": {"why": str(error)}})
-            return private("This could not be queued just now. Nothing was started: please try again.")
-        return private(f"Task `{run_id(event_delivery(SOURCE, event.id))}` is on its way.")
+            # A broker that is slow to answer may have it all the same.
+            return private(f"Task `{task}` may not have been queued: if nobody sees it soon, please try again.")
+        return private(f"Task `{task}` is on its way.")
 
 
 def _requested(interaction: Interaction, stage: str, options: dict[str, str], traceparent: str | None) -> Event:

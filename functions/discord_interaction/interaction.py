@@ -4,8 +4,6 @@ from typing import Any
 
 import msgspec
 
-from shared.web.requests import parse_json
-
 PING, COMMAND = 1, 2
 _PONG, _MESSAGE = 1, 4
 _EPHEMERAL = 64
@@ -49,11 +47,6 @@ class Interaction(msgspec.Struct, frozen=True):
     @property
     def roles(self) -> list[str]:
         return self.member.roles if self.member else []
-
-
-def parse(body: bytes) -> Interaction:
-    """The interaction in a verified body; Malformed if it is none."""
-    return parse_json(body, Interaction)
 
 
 def pong() -> dict[str, Any]:

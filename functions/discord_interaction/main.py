@@ -10,12 +10,13 @@ import time
 import functions_framework
 from flask import Request, Response
 
-from functions.discord_interaction import interaction, wiring
+from functions.discord_interaction import wiring
+from functions.discord_interaction.interaction import Interaction
 from functions.discord_interaction.signature import verify
 from shared import telemetry
 from shared.domain.errors import Unauthenticated
 from shared.web.edge import Edge, document
-from shared.web.requests import read_body
+from shared.web.requests import parse_json, read_body
 
 edge = Edge("discord-interaction", wiring.ready)
 
@@ -30,7 +31,7 @@ def interactions(request: Request) -> Response:
     except Unauthenticated:
         # Discord probes with wrong signatures and expects a plain 401.
         return Response(status=401)
-    return document(wiring.interact(interaction.parse(body), telemetry.traceparent()))
+    return document(wiring.interact(parse_json(body, Interaction), telemetry.traceparent()))
 
 
 @functions_framework.http

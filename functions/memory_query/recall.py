@@ -1,5 +1,6 @@
 """The use case: the memories nearest to a text or a vector; by words alone while no vector can be made."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -67,10 +68,14 @@ class Recall:
         return Answer(self._memories.by_vector(vector, self._model, filters, limit), False, self._model)
 
     def by_vector(self, vector: Sequence[float], filters: Filters, limit: int) -> Answer:
-        """Nearest to a vector of the model in use; Rejected if its dimension is another."""
+        """Nearest to a vector of the model in use, of any length but zero; Rejected for another dimension."""
         if len(vector) != self._embedder.dimension:
             raise Rejected(f"the vector must have {self._embedder.dimension} numbers, made by {self._embedder.model}")
-        return Answer(self._memories.by_vector(vector, self._model, filters, limit), False, self._model)
+        length = math.hypot(*vector)
+        if not 0 < length < math.inf:
+            raise Rejected("the vector has no direction: it is zero or too long")
+        unit = [value / length for value in vector]
+        return Answer(self._memories.by_vector(unit, self._model, filters, limit), False, self._model)
 
     def _vector(self, text: str) -> Sequence[float]:
         known = self._cache.get(self._model, text)

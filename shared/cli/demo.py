@@ -1,5 +1,6 @@
 """`facteur demo`: the main job, from an empty state to an answer from memory, shown as it happens."""
 
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ from shared.postgres.evidence import PgEvidence
 from shared.settings import load
 
 QUESTION = "How was codex_kb ingestion in Facteur wired?"
+# A database that is restarted in the middle is waited for.
+RESTART_SECONDS = 30.0
 
 
 def demo(
@@ -37,6 +40,7 @@ def demo(
     """
     console = Console(soft_wrap=True, highlight=False)
     began = time.monotonic()
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # the twin says in its own words what restarts
     try:
         with database_of_its_own():
             twin = Twin(
@@ -65,7 +69,7 @@ class Demo:
         self._info = info
         self._patience = patience
         self._story = Story(info.url, info.api_token)
-        self._evidence = PgEvidence(Database(info.dsn))
+        self._evidence = PgEvidence(Database(info.dsn, timeout=RESTART_SECONDS))
         self._names: dict[UUID, str] = {}
 
     def run(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from shared.domain.errors import Unauthenticated
+from shared.domain.errors import Forbidden, Unauthenticated
 
 _TASK_TOKEN = re.compile(r"fct_([0-9]{1,6})_[A-Za-z0-9_-]{43}")
 _REFUSED = "the bearer token is missing or not valid here"
@@ -49,11 +49,13 @@ def is_task_token(token: str | None) -> bool:
 
 
 def check_api_token(callers: Sequence[Caller], token: str | None, scope: str) -> Caller:
-    """The caller that `token` belongs to, if it has `scope`; every known hash is compared."""
+    """The caller that `token` belongs to; Forbidden if it lacks `scope`. Every known hash is compared."""
     digest = hashlib.sha256((token or "").encode()).digest()
     found = [caller for caller in callers if hmac.compare_digest(caller.token_sha256, digest)]
-    if not token or not found or scope not in found[0].scopes:
+    if not token or not found:
         raise Unauthenticated(_REFUSED)
+    if scope not in found[0].scopes:
+        raise Forbidden(f"this token does not have the scope {scope}")
     return found[0]
 
 
@@ -70,7 +72,7 @@ def _caller(entry: object) -> Caller:
     name, scopes, sha256 = entry.get("caller"), entry.get("scopes"), entry.get("sha256")
     if not isinstance(name, str) or not name:
         raise ValueError("has an entry without a caller name")
-    if not isinstance(scopes, list) or not all(scope in SCOPES for scope in scopes):
+    if not isinstance(scopes, list) or not all(isinstance(scope, str) and scope in SCOPES for scope in scopes):
         raise ValueError(f"has a caller whose scopes are not among {', '.join(sorted(SCOPES))}")
     if not isinstance(sha256, str) or not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise ValueError("has a caller whose sha256 is not 64 lower-case hex digits")

@@ -27,6 +27,8 @@ class Database:
     """
 
     def __init__(self, dsn: str, size: int = 5, timeout: float = 2.0) -> None:
+        """Unavailable for a `dsn` that cannot be parsed: the pool would log it, with its password."""
+        _check(dsn)
         self._pool: ConnectionPool[psycopg.Connection[DictRow]] = ConnectionPool(
             dsn,
             min_size=0,
@@ -77,6 +79,13 @@ class Database:
                     raise
             with self._pool.connection() as connection, connection.cursor() as cursor:
                 return work(cursor)
+
+
+def _check(dsn: str) -> None:
+    try:
+        psycopg.conninfo.conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        raise Unavailable("FACTEUR_POSTGRES_DSN must be like postgresql://user:password@host:5432/database") from None
 
 
 def _execute(cursor: Cursor, statement: str, parameters: Parameters) -> Cursor:

@@ -39,7 +39,7 @@ class PgOutbox:
         """The broker has these events."""
         self._database.do(_REMOVE, {"ids": list(ids)})
 
-    def relay(self, publish: Callable[[Event], None], limit: int = 100, older_than: float = 5.0) -> int:
+    def relay(self, publish: Callable[[Event], None], limit: int = 100, older_than: float = 3.0) -> int:
         """Publishes what was left over for `older_than` seconds; how many the broker took.
 
         Two relays never take the same event at once. A broker that is away ends the round.

@@ -106,8 +106,15 @@ class PgReports:
         return {row["event_id"] for row in cursor.execute(_KNOWN.encode(), parameters).fetchall()}
 
     def begin_upload(self, task: UUID, attempt: int, upload: Upload) -> None:
-        """Notes an upload that was promised; the same one twice is once."""
-        self._database.do(_UPLOAD, _upload_columns(task, upload) | {"attempt": attempt})
+        """Notes an upload that was promised; the same one twice is once. Conflict once the attempt is over."""
+
+        def work(cursor: Cursor) -> None:
+            identity = {"id": task, "attempt": attempt}
+            if self._locked_state(cursor, identity).final:
+                raise Conflict("the run has ended: nothing more is kept")
+            cursor.execute(_UPLOAD.encode(), identity | _upload_columns(task, upload))
+
+        self._database.transaction(work)
 
     def upload(self, task: UUID, upload_id: UUID) -> Upload:
         """An upload that was promised; NotFound if it was not."""

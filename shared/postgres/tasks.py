@@ -7,7 +7,7 @@ from uuid import UUID
 import psycopg
 from psycopg.types.json import Jsonb
 
-from shared.domain.ids import run_id, stable_id
+from shared.domain.ids import run_id
 from shared.domain.task import Accepted, Target, TaskRequest
 from shared.events.event import Event
 from shared.postgres import outbox
@@ -15,17 +15,19 @@ from shared.postgres.database import Database, Row
 
 # One statement, so one round trip and one transaction. A delivery that is known already inserts
 # nothing; one that another transaction is inserting right now fails on task_runs_delivery_unique.
+# Ideas and tasks have random ids: a derived one would be a second key to conflict on, which ON CONFLICT
+# does not catch when two deliveries of one issue come at the same moment.
 _ACCEPT = """
 WITH idea AS (
-    INSERT INTO codex_kb.ideas (id, source_type, source_ref, priority, status, payload)
-    SELECT %(idea_id)s, %(source_type)s, %(source_ref)s, %(priority)s, 'received', %(payload)s
+    INSERT INTO codex_kb.ideas (source_type, source_ref, priority, status, payload)
+    SELECT %(source_type)s, %(source_ref)s, %(priority)s, 'received', %(payload)s
     WHERE NOT EXISTS (SELECT FROM codex_kb.task_runs WHERE delivery_id = %(delivery_id)s)
     ON CONFLICT (source_type, source_ref) DO UPDATE
         SET priority = EXCLUDED.priority, payload = EXCLUDED.payload, updated_at = now()
     RETURNING id
 ), task AS (
-    INSERT INTO codex_kb.tasks (id, idea_id, stage, state, metadata)
-    SELECT %(task_id)s, idea.id, %(stage)s, 'queued', %(row_metadata)s FROM idea
+    INSERT INTO codex_kb.tasks (idea_id, stage, state, metadata)
+    SELECT idea.id, %(stage)s, 'queued', %(row_metadata)s FROM idea
     ON CONFLICT (idea_id, stage) DO UPDATE
         SET state = 'queued', metadata = EXCLUDED.metadata, updated_at = now()
     RETURNING id, idea_id
@@ -135,11 +137,8 @@ class PgTasks:
 
 
 def _columns(request: TaskRequest, announcement: Event, traceparent: str | None) -> dict[str, Any]:
-    idea = stable_id("idea", request.source_type, request.source_ref)
     event = outbox.stored(announcement)
     return {
-        "idea_id": idea,
-        "task_id": stable_id("task", str(idea), request.stage),
         "run_id": run_id(request.delivery_id),
         "delivery_id": request.delivery_id,
         "source_type": request.source_type,

@@ -25,6 +25,9 @@ FUNCTIONS = (
 )
 _ROOT = Path(__file__).parents[2] / "functions"
 _THREADS = 8
+# Also how long an idle connection is kept: shorter than clients keep theirs, and their next POST fails.
+_HEADER_MILLISECONDS = 60_000
+_HEADER_BYTES = 32 * 1024
 
 
 def main() -> None:
@@ -37,6 +40,7 @@ def main() -> None:
         host, port = listen_address(os.environ.get("FACTEUR_SERVER_LISTEN_ADDRESS", ""), os.environ.get("PORT", ""))
         # Read here too, so that a wrong setting is one sentence and not a traceback of the worker.
         load(importlib.import_module(f"{package}.settings").Settings)
+        telemetry.log_level()
         _check_free(host, port)
     except (SettingsError, ValueError) as error:
         print(f"{service}: {error}", file=sys.stderr)
@@ -46,6 +50,7 @@ def main() -> None:
 
 def _serve(service: str, host: str, port: int) -> None:
     from granian.constants import Interfaces
+    from granian.http import HTTP1Settings
     from granian.server import Server
 
     def application(*_: Any) -> Any:
@@ -60,6 +65,7 @@ def _serve(service: str, host: str, port: int) -> None:
         port=port,
         interface=Interfaces.WSGI,
         blocking_threads=_THREADS,
+        http1_settings=HTTP1Settings(header_read_timeout=_HEADER_MILLISECONDS, max_buffer_size=_HEADER_BYTES),
         log_enabled=False,
         process_name=None,
     ).serve(target_loader=application, wrap_loader=False)

@@ -113,6 +113,12 @@ def test_a_body_over_the_limit_is_refused_while_it_is_read(alone: tuple[str, Fun
         assert answer.status == 413
 
 
+def test_headers_over_the_limit_are_refused(alone: tuple[str, Function]) -> None:
+    _, function = alone
+    assert function.get("/healthz", {"X-Padding": "x" * 20_000}).status == 200
+    assert function.get("/healthz", {"X-Padding": "x" * 40_000}).status == 431
+
+
 def test_a_missing_and_a_wrong_token_look_the_same(alone: tuple[str, Function]) -> None:
     name, function = alone
     for path in GUARDED.get(name, []):

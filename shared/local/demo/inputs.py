@@ -112,13 +112,13 @@ def discord_command(private_key: str) -> Input:
 
 
 def task_id(sent: Input, answer: bytes) -> UUID:
-    """The id of the task that an answer speaks of; ValueError if the answer names none."""
+    """The id of the task that an answer promises; ValueError if it promises none."""
     if sent.path == "/broker" and sent.event_id:
         return run_id(event_delivery(_PRODUCER, sent.event_id))
     document = json.loads(answer)
     if sent.path != "/interactions":
         return UUID(document.get("taskRunId") or document["taskId"])
-    found = re.search(r"`([0-9a-f-]{36})`", document["data"]["content"])
+    found = re.search(r"`([0-9a-f-]{36})` is on its way", document["data"]["content"])
     if not found:
-        raise ValueError("the interaction was answered without a task id")
+        raise ValueError("the interaction was not queued")
     return UUID(found.group(1))

@@ -22,6 +22,7 @@ _PATIENT = urllib3.Retry(
     allowed_methods=None,
     raise_on_status=False,
 )
+_PATIENCE = 20.0
 
 
 class DemoFailed(FacteurError):
@@ -49,14 +50,18 @@ class Story:
         self._seen: dict[UUID, int] = {}
 
     def send(self, sent: Input) -> UUID:
-        """Posts one input; the id of its task."""
-        answer = self._http.request("POST", self._url + sent.path, body=sent.body, headers=dict(sent.headers))
-        if answer.status not in (200, 202):
-            raise DemoFailed(f"the {sent.name} task was answered {answer.status} at {sent.path}: {_said(answer)}")
-        try:
-            return task_id(sent, answer.data)
-        except (ValueError, KeyError):
-            raise DemoFailed(f"the {sent.name} task was answered without an id: {_said(answer)}") from None
+        """Posts one input, again while the answer promises no task; the id of its task."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            answer = self._http.request("POST", self._url + sent.path, body=sent.body, headers=dict(sent.headers))
+            if answer.status not in (200, 202):
+                raise DemoFailed(f"the {sent.name} task was answered {answer.status} at {sent.path}: {_said(answer)}")
+            try:
+                return task_id(sent, answer.data)
+            except (ValueError, KeyError):
+                if time.monotonic() > deadline:
+                    raise DemoFailed(f"the {sent.name} task was not taken: {_said(answer)}") from None
+            time.sleep(0.3)
 
     def watch(self, tasks: Mapping[UUID, str], done: Callable[[], bool], seconds: float) -> Iterator[Entry]:
         """What happens to the tasks, as it happens, until `done` or until the time is up."""

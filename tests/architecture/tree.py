@@ -1,0 +1,63 @@
+"""The project's own source, as the tests of this folder read it."""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FUNCTIONS = tuple(sorted(path.parent.name for path in (ROOT / "functions").glob("*/main.py")))
+
+
+def modules(*places: str) -> list[str]:
+    """Every Python file below the places, by its path from the root; generated ones are left out."""
+    found = (path for place in places for path in (ROOT / place).rglob("*.py"))
+    return sorted(str(path.relative_to(ROOT)) for path in found if not path.name.endswith("_pb2.py"))
+
+
+def text(path: str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+@cache
+def tree(path: str) -> ast.Module:
+    return ast.parse(text(path), path)
+
+
+def dotted(path: str) -> str:
+    """The name by which a file is imported."""
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def imports(path: str) -> set[str]:
+    """The modules that a file imports anywhere; `from a import b` is `a` and `a.b`."""
+    found: set[str] = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, f"{path} imports relatively"
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
+def classes(path: str) -> Iterator[ast.ClassDef]:
+    return (node for node in tree(path).body if isinstance(node, ast.ClassDef))
+
+
+def is_protocol(node: ast.ClassDef) -> bool:
+    return any(isinstance(base, ast.Name) and base.id == "Protocol" for base in node.bases)
+
+
+def use_cases(function: str) -> list[str]:
+    """The files of a function that declare what they need as Protocols."""
+    return [path for path in modules(f"functions/{function}") if any(map(is_protocol, classes(path)))]
+
+
+def kebab(function: str) -> str:
+    """The name of the service of a function's folder."""
+    return function.replace("_", "-")
