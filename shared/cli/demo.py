@@ -22,7 +22,7 @@ from shared.local.demo.stations import given_memory_of, missed
 from shared.local.demo.story import DemoFailed, Story, deliveries
 from shared.local.twin import Twin, TwinInfo, TwinSettings
 from shared.postgres.database import Database
-from shared.postgres.evidence import PgEvidence
+from shared.postgres.evidence import Evidence, PgEvidence
 from shared.settings import load
 
 QUESTION = "How was codex_kb ingestion in Facteur wired?"
@@ -118,8 +118,9 @@ class Demo:
         for name, evidence in seen.items():
             gaps = missed(evidence)
             if gaps:
-                why = f" ({evidence.status}: {evidence.reason})" if evidence and evidence.reason else ""
-                raise DemoFailed(f"the {name} task did not get past: {gaps[0].name}{why}; see {self._info.logs}")
+                raise DemoFailed(
+                    f"the {name} task did not reach: {gaps[0].name} ({_why(evidence)}); see {self._info.logs}"
+                )
 
     def _check_memory(self, tasks: Mapping[UUID, str], earlier: UUID) -> None:
         answers = self._story.ask(list(tasks)[-1], QUESTION)
@@ -152,3 +153,9 @@ class Demo:
         self._console.print(
             f"Every input was sent a second time: {after.tasks} tasks and {after.launches} launches, as before.",
         )
+
+
+def _why(evidence: Evidence | None) -> str:
+    if evidence is None:
+        return "it is not stored"
+    return ": ".join(part for part in (f"it is {evidence.status}", evidence.reason) if part)

@@ -42,7 +42,7 @@ def _detail(entry: Entry, tasks: Mapping[UUID, str]) -> str:
             return f"{how}: {detail['kind']} of the {of} task, score {detail['score']:.2f}"
         case "launched":
             return str(detail["resource"])
-        case "succeeded" | "failed" | "expired":
+        case _ if "reason" in detail:
             return str(detail["result"] or detail["reason"])
     content = detail.get("content")
     if not isinstance(content, dict):

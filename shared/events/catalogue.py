@@ -103,5 +103,5 @@ def read(event: Event, shape: type[AnyStruct]) -> AnyStruct:
     """The event's data as `shape`; Malformed if it does not fit."""
     try:
         return msgspec.json.decode(event.data or b"", type=shape)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Malformed(f"the data of {shape.__name__} does not have the expected fields") from None

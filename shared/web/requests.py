@@ -52,7 +52,7 @@ def parse_json(body: bytes, shape: type[AnyShape]) -> AnyShape:
         value = msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:
         raise Malformed(f"the body does not fit: {_field(error)}") from None
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Malformed("the body is not JSON") from None
     if _NULL.search(body):
         raise Malformed("the body holds the character U+0000, which cannot be stored")
