@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from shared.local.state import CannotStart, State
 from shared.local.supervisor import Child, Supervisor
 
 FUNCTIONS = ("discord-interaction", "codex-intake", "dispatcher", "callback", "embedder", "memory-query")
+RELAYED_AFTER = 3.0  # seconds: the age at which the outbox is relayed
 MANIFESTS = Path(__file__).parents[2] / "eventing"
 SCOPES = ("tasks:write", "tasks:read", "memory:read")
 # What is ended first stands highest: the way in, then the work, then what the work needs.
@@ -170,11 +172,16 @@ class Twin:
         defaults = {"FACTEUR_DISCORD_PUBLIC_KEY": info.discord_public_key}
         return defaults | dict(os.environ) | settings
 
-    def _restarted(self, name: str) -> None:
-        """Let the ping sources fire at once: what waits for a tick need not wait for the minute."""
-        if name not in (*FUNCTIONS, "broker"):
-            return
-        status("POST", self._broker_port, "/ping")
+    def _restarted(self, _name: str) -> None:
+        """Let the ping sources fire: what was cut off need not wait for the minute.
+
+        A second time when its events are old enough to be relayed.
+        """
+        ping = ("POST", self._broker_port, "/ping")
+        status(*ping)
+        later = threading.Timer(RELAYED_AFTER + 0.5, status, ping)
+        later.daemon = True
+        later.start()
 
 
 def _function(name: str, port: int, env: Mapping[str, str]) -> Child:

@@ -36,6 +36,7 @@ def main() -> None:
     options = parser.parse_args()
     console = Console()
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder, console.status("starting the twin…") as status:
+        Path(folder).chmod(0o711)  # run by root, PostgreSQL is another user
         settings = TwinSettings(Path(folder) / "state", runner_command=NO_OP)
         with Twin(settings, said=console.print) as info:
             status.update("one at a time…")

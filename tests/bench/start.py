@@ -34,9 +34,9 @@ def main() -> None:
     names = (BARE, *FUNCTIONS)
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder, console.status("starting processes…"):
+        Path(folder).chmod(0o711)  # run by root, PostgreSQL is another user
         (Path(folder) / "jobs").mkdir()
-        server = Postgres(Path(folder) / "postgres")
-        with server:
+        with Postgres(Path(folder) / "postgres") as server:
             migrate(server.url)
             env = settings(server.url, "http://127.0.0.1:1", Path(folder))
             for number in range(rounds + 1):
@@ -44,7 +44,6 @@ def main() -> None:
                     seconds = first_answers(name, env)
                     if number:  # The first round fills the caches.
                         taken[name].append(seconds)
-        server.erase()
     console.print(table(taken))
 
 
