@@ -1,0 +1,156 @@
+"""What the tests of one function share: a database and a broker for the module, and a way to put tasks into them."""
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from functions.embedder.embed import Embed
+from shared.domain.ids import run_id
+from shared.domain.task import Run
+from shared.domain.token import mint_task_token
+from shared.embeddings import Embedder
+from shared.embeddings.offline import OfflineEmbedder
+from shared.events.catalogue import PING, RunLaunched, TaskAccepted, announce
+from shared.events.event import Event
+from shared.postgres.database import Database, Row
+from shared.postgres.memories import PgMemories
+from shared.postgres.runs import PgRuns
+from shared.postgres.scratch import scratch_database
+from shared.postgres.tasks import PgTasks
+from tests.component.functions import API_TOKEN, READ_ONLY_TOKEN, TOKEN_SECRET, Sink, authorised, sink
+from tests.integration.postgres.conftest import request
+
+COLLEAGUE_TOKEN = "the-token-of-another-caller-of-the-same-tenant"
+STRANGER_TOKEN = "the-token-of-a-caller-of-another-tenant"
+NO_PROXY = {"NO_PROXY": "127.0.0.1"}
+
+
+def api_tokens() -> str:
+    """FACTEUR_API_TOKENS with two callers of one tenant, one of another, and one that may only read."""
+    everything = ["tasks:write", "tasks:read", "memory:read"]
+    known = [
+        ("tests", API_TOKEN, "default", everything),
+        ("colleague", COLLEAGUE_TOKEN, "default", everything),
+        ("stranger", STRANGER_TOKEN, "elsewhere", everything),
+        ("reader", READ_ONLY_TOKEN, "default", ["tasks:read"]),
+    ]
+    return json.dumps(
+        [
+            {"caller": name, "sha256": hashlib.sha256(token.encode()).hexdigest(), "scopes": scopes, "tenant": tenant}
+            for name, token, tenant, scopes in known
+        ]
+    )
+
+
+def tick() -> Event:
+    """What the PingSource sends every minute."""
+    return Event(str(uuid4()), "/apis/v1/namespaces/default/pingsources/tick", PING)
+
+
+def until(true: Callable[[], object], seconds: float = 15) -> None:
+    """Waits for something that happens by itself."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+@dataclass
+class Stage:
+    """The database of a module's function, and tasks put where the test needs them."""
+
+    dsn: str
+    database: Database
+
+    def accept(self, prompt: str = "", **changes: Any) -> UUID:
+        """A new task, as codex-intake leaves it."""
+        delivery = str(uuid4())
+        wanted = request(delivery, **({"prompt": prompt} if prompt else {}), **changes)
+        event = announce(TaskAccepted(run_id(delivery)), "codex-intake", None)
+        PgTasks(self.database).accept(wanted, event, None)
+        self.clear_outbox()
+        return run_id(delivery)
+
+    def launch(self, prompt: str = "", **changes: Any) -> tuple[UUID, dict[str, str]]:
+        """A task that runs, as the dispatcher leaves it, with the headers of its container."""
+        task = self.accept(prompt, **changes)
+        runs = PgRuns(self.database)
+        run = runs.claim(task)
+        assert run
+        event = announce(RunLaunched(task, run.attempt, f"job-{task}"), "dispatcher", None)
+        runs.launched(run, f"job-{task}", b"", [], None, event)
+        self.clear_outbox()
+        return task, authorised(mint_task_token(TOKEN_SECRET, task, run.attempt))
+
+    def claim(self, task: UUID) -> Run:
+        run = PgRuns(self.database).claim(task)
+        assert run
+        return run
+
+    def remember(self, prompt: str, embedder: Embedder | None = None, **changes: Any) -> UUID:
+        """A task whose prompt is in the memory index."""
+        task = self.accept(prompt, **changes)
+        self.embed(task, embedder)
+        return task
+
+    def embed(self, task: UUID, embedder: Embedder | None = None) -> None:
+        received = announce(TaskAccepted(task), "codex-intake", None)
+        Embed(PgMemories(self.database), embedder or OfflineEmbedder(), lambda _: None).accepted(task, received, None)
+        self.clear_outbox()
+
+    def clear_outbox(self) -> None:
+        self.database.do("DELETE FROM codex_kb.outbox", {})
+
+    def rows(self, statement: str, task: UUID | None = None, **parameters: Any) -> Sequence[Row]:
+        return self.database.all(statement, {"task": task, **parameters})
+
+    def status(self, task: UUID) -> tuple[str, str]:
+        """Status and reason of a task."""
+        (row,) = self.rows("SELECT status, reason FROM codex_kb.codex_tasks WHERE id = %(task)s", task)
+        return row["status"], row["reason"]
+
+    def outbox(self, task: UUID) -> list[str]:
+        """The types of the task's events that no broker has yet."""
+        rows = self.rows(
+            "SELECT event::jsonb->>'type' AS type FROM codex_kb.outbox WHERE event::jsonb->>'subject' = %(task)s::text "
+            "ORDER BY created_at",
+            task,
+        )
+        return [row["type"].removeprefix("ai.proompteng.codex.") for row in rows]
+
+
+@pytest.fixture(scope="module")
+def stage(postgres_server: str, migrated_template: str) -> Iterator[Stage]:
+    """A database for the tests of one module."""
+    with scratch_database(postgres_server, migrated_template) as dsn:
+        database = Database(dsn)
+        yield Stage(dsn, database)
+        database.close()
+
+
+@pytest.fixture(scope="module")
+def module_sink() -> Iterator[Sink]:
+    with sink() as running:
+        yield running
+
+
+@pytest.fixture
+def broker(module_sink: Sink) -> Iterator[Sink]:
+    """The broker of the module's function, empty, and well again after each test."""
+    module_sink.events.clear()
+    yield module_sink
+    module_sink.status, module_sink.delay = 202, 0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A folder for the module's function."""
+    return tmp_path_factory.mktemp(re.sub(r"\W", "-", request.module.__name__))

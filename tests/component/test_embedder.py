@@ -1,0 +1,206 @@
+"""embedder over HTTP: every text gets its vector once, and no task waits for one."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from shared.domain.run import RunState
+from shared.events.catalogue import Fact, RunReported, TaskAccepted, TaskFinished, announce
+from shared.events.event import Event
+from shared.postgres.database import Row
+from shared.postgres.runs import PgRuns
+from tests.component.conftest import NO_PROXY, Stage, tick
+from tests.component.functions import Function, Sink, authorised, free_port, running, settings
+from tests.contract.embedders.openai_server import KEY, Answer, OpenAIServer, openai_server, refusal, well
+
+OFFLINE = "facteur-offline-lexical-v1:512"
+OPENAI = {"OPENAI_API_KEY": KEY, "OPENAI_EMBEDDING_DIMENSION": "64", **NO_PROXY}
+
+
+@pytest.fixture(scope="module")
+def embedder(stage: Stage, module_sink: Sink, folder: Path) -> Iterator[Function]:
+    with running("embedder", settings(stage.dsn, module_sink.url, folder), folder / "log") as function:
+        yield function
+
+
+def memories(stage: Stage, task: UUID) -> list[Row]:
+    rows = stage.rows(
+        "SELECT kind, chunk, content, model, embedding IS NOT NULL AS embedded, repository, namespaces, tags "
+        "FROM codex_kb.codex_task_memory_index WHERE task_id = %(task)s ORDER BY kind, source_ref, chunk",
+        task,
+    )
+    return list(rows)
+
+
+def said(fact: Fact, source: str = "codex-intake") -> Event:
+    return announce(fact, source, None)
+
+
+def deliver(function: Function, event: Event) -> None:
+    answer = function.deliver(event)
+    assert (answer.status, answer.data) == (204, b"")
+
+
+def test_an_accepted_task_is_embedded_and_prepared_once(embedder: Function, stage: Stage, broker: Sink) -> None:
+    task = stage.accept("Rename the service", repository="o/r", tags=("a", "b"))
+    event = said(TaskAccepted(task))
+    for _ in range(3):
+        deliver(embedder, event)
+    assert memories(stage, task) == [
+        {
+            "kind": "prompt",
+            "chunk": 0,
+            "content": "Rename the service",
+            "model": OFFLINE,
+            "embedded": True,
+            "repository": "o/r",
+            "namespaces": [],
+            "tags": ["a", "b"],
+        }
+    ]
+    assert [(event.type.split(".", 3)[3], event.subject) for event in broker.events] == [
+        ("task.prepared.v1", str(task))
+    ]
+    assert stage.status(task)[0] == "prepared"
+
+
+def test_ten_deliveries_at_the_same_moment_prepare_once(embedder: Function, stage: Stage, broker: Sink) -> None:
+    task = stage.accept("At the same moment")
+    event = said(TaskAccepted(task))
+    threads = [threading.Thread(target=deliver, args=(embedder, event)) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert broker.types() == ["task.prepared.v1"]
+    assert len(memories(stage, task)) == 1
+
+
+def test_an_event_about_a_task_that_does_not_exist_does_no_harm(embedder: Function, stage: Stage) -> None:
+    task = uuid4()
+    deliver(embedder, said(TaskAccepted(task)))
+    assert memories(stage, task) == []
+
+
+def test_a_late_announcement_does_not_move_a_run_back(embedder: Function, stage: Stage) -> None:
+    task, _ = stage.launch("Already running")
+    deliver(embedder, said(TaskAccepted(task)))
+    assert stage.status(task)[0] == "running"
+
+
+def test_a_long_text_is_embedded_in_pieces_of_which_none_is_lost(embedder: Function, stage: Stage) -> None:
+    lines = [f"line {number} of a very long prompt\n" for number in range(400)]
+    task = stage.accept("".join(lines))
+    deliver(embedder, said(TaskAccepted(task)))
+    pieces = memories(stage, task)
+    assert len(pieces) > 1
+    assert all(piece["embedded"] for piece in pieces)
+    assert "\n".join(piece["content"] for piece in pieces).split("\n") == [line.strip() for line in lines]
+
+
+def test_no_credential_of_a_prompt_reaches_the_memory_index(embedder: Function, stage: Stage) -> None:
+    secrets = ["ghp_" + "a1B2" * 9, "hunter2-and-more", "AKIA" + "ABCD1234" * 2]
+    task = stage.accept(f"use {secrets[0]}\npassword: {secrets[1]}\nkey {secrets[2]}\nand deploy")
+    deliver(embedder, said(TaskAccepted(task)))
+    (row,) = memories(stage, task)
+    assert not any(secret in row["content"] for secret in secrets)
+    assert "and deploy" in row["content"]
+    assert not any(secret in embedder.log.read_text() for secret in secrets)
+
+
+def test_what_a_run_left_is_embedded_when_it_reports_and_when_it_ends(embedder: Function, stage: Stage) -> None:
+    task, _ = stage.launch("Change the limits")
+    deliver(embedder, said(TaskAccepted(task)))
+    stage.rows(
+        "INSERT INTO codex_kb.codex_task_snapshots (id, task_id, attempt, type, content, digest) "
+        "VALUES (gen_random_uuid(), %(task)s, 1, 'after', 'limits: 2Gi', '') RETURNING id",
+        task,
+    )
+    deliver(embedder, said(RunReported(task, 1, 3), "callback"))
+    assert [row["kind"] for row in memories(stage, task)] == ["prompt", "snapshot-after"]
+    (run,) = [one.run for one in PgRuns(stage.database).open() if one.run.id == task]
+    finished = said(TaskFinished(task, "failed"), "dispatcher")
+    PgRuns(stage.database).finish(run, RunState.FAILED, "the quota was exceeded", finished)
+    deliver(embedder, finished)
+    outcome = memories(stage, task)[0]
+    assert (outcome["kind"], outcome["content"]) == ("outcome", "failed: the quota was exceeded")
+
+
+# --- an embedding API that is away
+
+
+def test_without_the_embedding_api_a_task_is_prepared_and_embedded_later(
+    stage: Stage, broker: Sink, folder: Path
+) -> None:
+    task = stage.accept("Embed me later")
+    env = settings(stage.dsn, broker.url, folder) | OPENAI
+    away = env | {"OPENAI_BASE_URL": f"http://127.0.0.1:{free_port()}/v1"}
+    with running("embedder", away, folder / "log-away") as function:
+        deliver(function, said(TaskAccepted(task)))
+        assert broker.types() == ["task.prepared.v1"]
+        (row,) = memories(stage, task)
+        assert (row["embedded"], row["model"], row["content"]) == (False, None, "Embed me later")
+        deliver(function, tick())
+        assert not memories(stage, task)[0]["embedded"]
+    with openai_server() as api, running("embedder", env | {"OPENAI_BASE_URL": api.base_url}, folder / "log-2") as back:
+        deliver(back, tick())
+        (row,) = memories(stage, task)
+        assert (row["embedded"], row["model"]) == (True, "text-embedding-3-large:64")
+        asked = len(api.requests)
+        deliver(back, tick())
+        assert len(api.requests) == asked
+    assert broker.types() == ["task.prepared.v1"]
+    assert KEY not in (folder / "log-away").read_text() + (folder / "log-2").read_text()
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[OpenAIServer]:
+    with openai_server() as server:
+        yield server
+
+
+def refusing_what_is_forbidden(request: Mapping[str, Any]) -> Answer:
+    if any("forbidden" in text for text in request["input"]):
+        return refusal(400, "this text is not allowed")
+    return well(request)
+
+
+def test_a_text_that_the_api_refuses_for_ever_holds_up_neither_its_task_nor_others(
+    stage: Stage, broker: Sink, api: OpenAIServer, folder: Path
+) -> None:
+    bad, good = stage.accept("forbidden words"), stage.accept("allowed words")
+    api.respond = refusing_what_is_forbidden
+    env = settings(stage.dsn, broker.url, folder) | OPENAI | {"OPENAI_BASE_URL": api.base_url}
+    with running("embedder", env, folder / "log-refuse") as function:
+        deliver(function, said(TaskAccepted(bad)))
+        deliver(function, tick())
+    assert broker.types() == ["task.prepared.v1"]
+    assert [row["embedded"] for row in memories(stage, bad)] == [False]
+    assert [row["embedded"] for row in memories(stage, good)] == [True]
+
+
+def test_an_api_at_its_limit_does_not_hold_a_task_up(
+    stage: Stage, broker: Sink, api: OpenAIServer, folder: Path
+) -> None:
+    task = stage.accept("one text too many")
+    api.respond = lambda _: Answer(429, {"error": {"message": "slow down"}}, {"Retry-After": "3600"})
+    env = settings(stage.dsn, broker.url, folder) | OPENAI | {"OPENAI_BASE_URL": api.base_url}
+    with running("embedder", env, folder / "log-limit") as function:
+        deliver(function, said(TaskAccepted(task)))
+    assert broker.types() == ["task.prepared.v1"]
+    assert stage.status(task)[0] == "prepared"
+
+
+def test_a_broker_that_is_away_leaves_the_event_in_the_outbox(embedder: Function, stage: Stage, broker: Sink) -> None:
+    task = stage.accept("Nobody listens")
+    broker.status = 503
+    deliver(embedder, said(TaskAccepted(task)))
+    assert stage.outbox(task) == ["task.prepared.v1"]
+
+
+def test_a_route_of_another_function_is_not_found(embedder: Function) -> None:
+    assert embedder.post("/v1/codex/tasks", b"{}", authorised()).status == 404

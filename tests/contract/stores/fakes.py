@@ -1,0 +1,216 @@
+"""The stores in memory: what the doors to Postgres promise, in as few lines as that takes."""
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+from shared.domain.errors import Conflict, NotFound, Unavailable
+from shared.domain.ids import run_id, stable_id
+from shared.domain.memory import Recalled
+from shared.domain.memory_index import MemoryRow
+from shared.domain.report import End, Recorded, Report, Upload
+from shared.domain.run import RunState, predecessors
+from shared.domain.task import Accepted, OpenRun, Run, TaskRequest
+from shared.events.event import Event
+
+EventKey = tuple[str, str, str]
+
+
+@dataclass
+class Kept:
+    """One task with everything that belongs to it."""
+
+    request: TaskRequest
+    accepted: Accepted
+    run: Run
+    reason: str = ""
+    result: str = ""
+    resource: str | None = None
+    usage: dict[str, Any] = field(default_factory=dict)
+    moved_at: float = field(default_factory=time.monotonic)
+    launched_at: float | None = None
+    reports: dict[str, tuple[int, Report]] = field(default_factory=dict)
+    uploads: dict[UUID, Upload] = field(default_factory=dict)
+    artifacts: dict[UUID, str] = field(default_factory=dict)
+    shown: list[tuple[str, UUID]] = field(default_factory=list)
+
+    def move(self, state: RunState, **changes: Any) -> bool:
+        if self.run.status not in predecessors(state):
+            return False
+        self.run = replace(self.run, status=state, **changes)
+        self.moved_at = time.monotonic()
+        return True
+
+
+@dataclass
+class World:
+    """What one database holds."""
+
+    tasks: dict[UUID, Kept] = field(default_factory=dict)
+    outbox: dict[str, tuple[float, Event]] = field(default_factory=dict)
+    inbox: set[EventKey] = field(default_factory=set)
+    memories: dict[tuple[UUID, str, str, int], MemoryRow] = field(default_factory=dict)
+
+    def announce(self, event: Event | None) -> None:
+        if event:
+            self.outbox.setdefault(event.id, (time.monotonic(), event))
+
+    def receive(self, consumer: str, event: Event) -> bool:
+        key = (consumer, event.source, event.id)
+        fresh = key not in self.inbox
+        self.inbox.add(key)
+        return fresh
+
+    def of_attempt(self, task: UUID, attempt: int) -> Kept:
+        kept = self.tasks.get(task)
+        if kept is None:
+            raise NotFound("there is no such task")
+        if kept.run.attempt != attempt:
+            raise Conflict("another attempt of this task has taken over")
+        return kept
+
+
+@dataclass
+class FakeTasks:
+    world: World
+
+    def accept(self, request: TaskRequest, announcement: Event, traceparent: str | None) -> Accepted:
+        run = run_id(request.delivery_id)
+        if run in self.world.tasks:
+            return replace(self.world.tasks[run].accepted, duplicate=True)
+        idea = stable_id("idea", request.source_type, request.source_ref)
+        task = stable_id("task", str(idea), request.stage)
+        now = datetime.now(UTC)
+        accepted = Accepted(run, task, idea, request.stage, "accepted", now, request.body_hash, False)
+        shared = {name: getattr(request, name) for name in Run.__slots__ if hasattr(request, name)}
+        first = Run(id=run, attempt=0, status=RunState.ACCEPTED, traceparent=traceparent, **shared)
+        self.world.tasks[run] = Kept(request, accepted, first)
+        self.world.announce(announcement)
+        return accepted
+
+    def status(self, task_id: UUID, tenant: str) -> Mapping[str, Any] | None:
+        kept = self.world.tasks.get(task_id)
+        if kept is None or kept.run.tenant != tenant:
+            return None
+        facts = {"status": kept.run.status.value, "reason": kept.reason, "result": kept.result}
+        return facts | {"taskId": str(task_id), "attempts": kept.run.attempt, "usage": kept.usage}
+
+
+@dataclass
+class FakeRuns:
+    world: World
+
+    def claim(self, run: UUID) -> Run | None:
+        kept = self.world.tasks.get(run)
+        if kept is None:
+            return None
+        kept.move(RunState.LAUNCHING, attempt=kept.run.attempt + 1)
+        return kept.run if kept.run.status is RunState.LAUNCHING else None
+
+    def launched(
+        self,
+        run: Run,
+        resource: str,
+        token_hash: bytes,
+        shown: Sequence[Recalled],
+        received: Event | None,
+        announcement: Event,
+    ) -> bool:
+        if received and not self.world.receive("dispatcher", received):
+            return False
+        kept = self.world.tasks[run.id]
+        kept.resource, kept.launched_at = resource, time.monotonic()
+        kept.move(RunState.RUNNING)
+        kept.shown += [("prompt", recalled.memory.id) for recalled in shown]
+        self.world.announce(announcement)
+        return True
+
+    def finish(self, run: Run, state: RunState, reason: str, announcement: Event) -> bool:
+        kept = self.world.tasks[run.id]
+        if kept.run.attempt != run.attempt or not kept.move(state):
+            return False
+        kept.reason = reason
+        self.world.announce(announcement)
+        return True
+
+    def open(self, stuck_seconds: float = 60, slow_seconds: float = 30, limit: int = 500) -> list[OpenRun]:
+        unfinished = [kept for kept in self.world.tasks.values() if not kept.run.status.final]
+        return [_open(kept, stuck_seconds, slow_seconds) for kept in unfinished][:limit]
+
+    def open_by_resource(self, resource: str) -> OpenRun | None:
+        return next((one for one in self.open() if self.world.tasks[one.run.id].resource == resource), None)
+
+
+def _open(kept: Kept, stuck_seconds: float, slow_seconds: float) -> OpenRun:
+    now, status = time.monotonic(), kept.run.status
+    patience = slow_seconds if status is RunState.LAUNCHING else stuck_seconds
+    waits = status is not RunState.RUNNING and kept.moved_at < now - patience
+    late = kept.launched_at is not None and kept.launched_at + kept.run.deadline_seconds + 30 < now
+    return OpenRun(kept.run, waits, late and status is RunState.RUNNING)
+
+
+@dataclass
+class FakeReports:
+    world: World
+
+    def record(
+        self, task: UUID, attempt: int, reports: Sequence[Report], end: End | None, announcement: Event | None
+    ) -> Recorded:
+        kept = self.world.of_attempt(task, attempt)
+        fresh = [report for report in reports if report.event_id not in kept.reports]
+        if fresh and kept.run.status.final:
+            raise Conflict("the run has ended: nothing more is recorded")
+        for report in fresh:
+            kept.reports[report.event_id] = (attempt, report)
+            kept.usage |= report.usage or {}
+        if fresh and end and kept.move(end.state):
+            kept.reason, kept.result = end.reason, end.result
+        if fresh:
+            self.world.announce(announcement)
+        gaps = _gaps({report.sequence for by, report in kept.reports.values() if by == attempt})
+        return Recorded(len(fresh), len(reports) - len(fresh), gaps, kept.run.status)
+
+    def begin_upload(self, task: UUID, attempt: int, upload: Upload) -> None:
+        kept = self.world.of_attempt(task, attempt)
+        if kept.run.status.final:
+            raise Conflict("the run has ended: nothing more is kept")
+        kept.uploads.setdefault(upload.id, upload)
+
+    def upload(self, task: UUID, upload_id: UUID) -> Upload:
+        kept = self.world.tasks.get(task)
+        if kept is None or upload_id not in kept.uploads:
+            raise NotFound("there is no such artifact")
+        return kept.uploads[upload_id]
+
+    def commit_upload(self, task: UUID, upload: Upload, uri: str) -> None:
+        self.world.tasks[task].artifacts.setdefault(upload.id, uri)
+
+
+def _gaps(sequences: Collection[int]) -> tuple[tuple[int, int], ...]:
+    known = sorted({0, *sequences})
+    return tuple((before + 1, after - 1) for before, after in pairwise(known) if after > before + 1)
+
+
+@dataclass
+class FakeOutbox:
+    world: World
+
+    def remove(self, ids: Sequence[str]) -> None:
+        for event_id in ids:
+            self.world.outbox.pop(event_id, None)
+
+    def relay(self, publish: Callable[[Event], None], limit: int = 100, older_than: float = 3.0) -> int:
+        due = [event for at, event in self.world.outbox.values() if at < time.monotonic() - older_than][:limit]
+        sent = 0
+        try:
+            for event in due:
+                publish(event)
+                del self.world.outbox[event.id]
+                sent += 1
+        except Unavailable:
+            pass
+        return sent

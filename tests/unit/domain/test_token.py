@@ -1,0 +1,103 @@
+"""Bearer tokens: bound to what they are for, and refused in the same words whatever is wrong."""
+
+import hashlib
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from shared.domain.errors import Forbidden, Unauthenticated
+from shared.domain.token import Caller, check_api_token, check_task_token, is_task_token, mint_task_token, parse_callers
+
+KEY = "a key of at least thirty-two letters"
+TASK = UUID(int=7)
+
+
+def test_a_task_token_tells_its_attempt() -> None:
+    for attempt in (1, 2, 999_999):
+        assert check_task_token(KEY, TASK, mint_task_token(KEY, TASK, attempt)) == attempt
+    assert mint_task_token(KEY, TASK, 1) == mint_task_token(KEY, TASK, 1)
+
+
+def test_a_task_token_fits_nothing_else() -> None:
+    good = mint_task_token(KEY, TASK, 1)
+    wrong = [
+        None,
+        "",
+        good + "x",
+        good[:-1],
+        good.replace("fct_1_", "fct_2_"),
+        good.replace("fct_1_", "fct_01_"),
+        good.replace("fct_", "FCT_"),
+        mint_task_token(KEY, uuid4(), 1),
+        mint_task_token(KEY + "x", TASK, 1),
+        "fct_1_" + "A" * 43,
+        "fct_9999999_" + "A" * 43,
+        "fct_\u0661_" + "A" * 43,
+        "\xff",
+    ]
+    said = set()
+    for token in wrong:
+        with pytest.raises(Unauthenticated) as refused:
+            check_task_token(KEY, TASK, token)
+        said.add(str(refused.value))
+    assert len(said) == 1
+    assert KEY not in said.pop()
+
+
+def test_the_shape_of_a_token_tells_which_kind_it_is() -> None:
+    assert is_task_token(mint_task_token(KEY, TASK, 1))
+    assert not is_task_token("an-api-token")
+    assert not is_task_token(None)
+
+
+def entry(token: str, **more: Any) -> dict[str, Any]:
+    sha256 = hashlib.sha256(token.encode()).hexdigest()
+    return {"caller": "alice", "sha256": sha256, "scopes": ["tasks:read"]} | more
+
+
+def test_an_api_token_names_its_caller_and_its_tenant() -> None:
+    callers = parse_callers([entry("token"), entry("other", caller="bob", tenant="team", scopes=["memory:read"])])
+    assert check_api_token(callers, "token", "tasks:read").name == "alice"
+    bob = check_api_token(callers, "other", "memory:read")
+    assert (bob.name, bob.tenant) == ("bob", "team")
+    assert parse_callers([entry("token")])[0].tenant == "default"
+    for token in ("wrong", "", None):
+        with pytest.raises(Unauthenticated, match="missing or not valid here"):
+            check_api_token(callers, token, "tasks:read")
+    with pytest.raises(Forbidden, match="does not have the scope tasks:write"):
+        check_api_token(callers, "token", "tasks:write")
+
+
+def test_the_hash_of_nothing_is_no_token() -> None:
+    nothing = Caller("ghost", "default", frozenset({"tasks:read"}), hashlib.sha256(b"").digest())
+    for token in ("", None):
+        with pytest.raises(Unauthenticated):
+            check_api_token([nothing], token, "tasks:read")
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        None,
+        {},
+        ["alice"],
+        [{}],
+        [entry("token", caller="")],
+        [entry("token", caller=5)],
+        [entry("token", scopes="tasks:read")],
+        [entry("token", scopes=["everything"])],
+        [entry("token", scopes=[["tasks:read"]])],
+        [entry("token", scopes=[None])],
+        [entry("token", sha256="AB" * 32)],
+        [entry("token", sha256="ab" * 31)],
+        [entry("token", tenant="")],
+        [entry("token", tenant=None)],
+        [entry("token", sha256="clear-text-token")],
+    ],
+    ids=str,
+)
+def test_a_wrong_list_of_callers_is_refused_without_an_echo(entries: Any) -> None:
+    with pytest.raises(ValueError, match=r"^(must be|has) ") as refused:
+        parse_callers(entries)
+    assert "clear-text-token" not in str(refused.value)
