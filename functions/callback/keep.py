@@ -24,7 +24,7 @@ class Uploads(Protocol):
 class Store(Protocol):
     """Where the bytes go."""
 
-    def upload_url(self, key: str, size: int, expires: int) -> str: ...
+    def upload_url(self, key: str, size: int, sha256: str, expires: int) -> str: ...
 
     def digest(self, key: str) -> tuple[int, str]: ...
 
@@ -44,7 +44,7 @@ class Keep:
         artifact = stable_id("artifact", str(task), str(attempt), name, str(size), sha256)
         upload = Upload(artifact, name, size, sha256, content_type, f"{task}/{attempt}/{artifact}")
         self._uploads.begin_upload(task, attempt, upload)
-        return artifact, self._store.upload_url(upload.key, size, int(self._now()) + _UPLOAD_SECONDS)
+        return artifact, self._store.upload_url(upload.key, size, sha256, int(self._now()) + _UPLOAD_SECONDS)
 
     def commit(self, task: UUID, artifact: UUID) -> tuple[Upload, str]:
         """The upload and its URI, once what is stored is what was promised; Rejected otherwise."""

@@ -66,8 +66,8 @@ def commit(request: Request, task_id: UUID, artifact_id: UUID) -> Response:
 
 @edge.route("PUT", "/v1/artifacts/<path:key>")
 def put(request: Request, key: str) -> Response:
-    size = _check_link(request, key)
-    wiring.store.save(key, size, body_stream(request))
+    size, sha256 = _check_link(request, key)
+    wiring.store.save(key, size, sha256, body_stream(request))
     return no_content()
 
 
@@ -78,12 +78,12 @@ def get(request: Request, key: str) -> Response:
     return Response(content, content_type="application/octet-stream", headers={"X-Content-Type-Options": "nosniff"})
 
 
-def _check_link(request: Request, key: str) -> int:
+def _check_link(request: Request, key: str) -> tuple[int, str]:
     size = query_integer(request, "size", 0, 0, bodies.MAX_ARTIFACT)
     expires = query_integer(request, "expires", 0, 0, 99_999_999_999)
-    signature = request.args.get("signature", "")
-    wiring.store.check(request.method, key, size, expires, signature, time.time())
-    return size
+    sha256, signature = request.args.get("sha256", ""), request.args.get("signature", "")
+    wiring.store.check(request.method, key, size, sha256, expires, signature, time.time())
+    return size, sha256
 
 
 @functions_framework.http

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from functions.discord_interaction.interaction import COMMAND, PING, Interaction, Option, pong, private
 from functions.discord_interaction.roles import RoleMap
-from shared.domain.errors import Unavailable
+from shared.domain.errors import Rejected, Unavailable
 from shared.domain.ids import event_delivery, run_id, stable_id
 from shared.events.catalogue import TASK_REQUESTED
 from shared.events.event import Event
@@ -51,7 +51,7 @@ class Interact:
         task = run_id(event_delivery(SOURCE, event.id))
         try:
             self._publisher.publish(event)
-        except Unavailable as error:
+        except (Unavailable, Rejected) as error:
             log.warning("interaction not queued", extra={"facts": {"why": str(error)}})
             # A broker that is slow to answer may have it all the same.
             return private(f"Task `{task}` may not have been queued: if nobody sees it soon, please try again.")

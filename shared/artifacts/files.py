@@ -1,6 +1,7 @@
 """Artifacts as files, for the local twin: the same steps as with S3, on a folder.
 
-An upload URL is signed: it names the key, the size and the end of its life, and nothing else fits it.
+An upload URL is signed: it names the key, the size, the SHA-256 and the end of its life. Nothing else fits it,
+so what a container has uploaded can never be exchanged, not even by itself.
 """
 
 import hashlib
@@ -27,32 +28,35 @@ class FileArtifacts:
         self._base_url = base_url
         self._key = key.encode()
 
-    def upload_url(self, key: str, size: int, expires: int) -> str:
-        """Where to PUT exactly `size` bytes, until the Unix time `expires`."""
-        return self._url("PUT", key, size, expires)
+    def upload_url(self, key: str, size: int, sha256: str, expires: int) -> str:
+        """Where to PUT exactly these `size` bytes (`sha256` in hex), until the Unix time `expires`."""
+        return self._url("PUT", key, size, sha256, expires)
 
     def download_url(self, key: str, expires: int) -> str:
         """Where to GET the artifact, until the Unix time `expires`."""
-        return self._url("GET", key, 0, expires)
+        return self._url("GET", key, 0, "", expires)
 
-    def check(self, method: str, key: str, size: int, expires: int, signature: str, now: float) -> None:
+    def check(self, method: str, key: str, size: int, sha256: str, expires: int, signature: str, now: float) -> None:
         """Unauthenticated unless the URL was made here for this use and lives."""
-        expected = self._signature(method, key, size, expires)
+        expected = self._signature(method, key, size, sha256, expires)
         if not hmac.compare_digest(expected.encode(), signature.encode()) or now > expires:
             raise Unauthenticated("this link is not valid, or not any more")
 
-    def save(self, key: str, size: int, stream: BinaryIO) -> None:
-        """Stores `size` bytes of the stream under the key; a second upload replaces the first."""
+    def save(self, key: str, size: int, sha256: str, stream: BinaryIO) -> None:
+        """Stores the promised bytes under the key, once or again; Malformed if the stream brings others."""
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        digest, written = hashlib.sha256(), 0
         try:
             with unfinished.open("wb") as file:
-                written = sum(file.write(piece) for piece in _pieces(stream, size + 1))
+                for piece in _pieces(stream, size + 1):
+                    digest.update(piece)
+                    written += file.write(piece)
                 file.flush()
                 os.fsync(file.fileno())
-            if written != size:
-                raise Malformed(f"the upload must have exactly {size} bytes")
+            if (written, digest.hexdigest()) != (size, sha256):
+                raise Malformed("these are not the bytes that were promised: size and sha256 must fit")
             unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)
@@ -82,12 +86,13 @@ class FileArtifacts:
             raise NotFound("there is no such artifact")
         return self._folder / key
 
-    def _url(self, method: str, key: str, size: int, expires: int) -> str:
-        query = {"size": size, "expires": expires, "signature": self._signature(method, key, size, expires)}
+    def _url(self, method: str, key: str, size: int, sha256: str, expires: int) -> str:
+        signature = self._signature(method, key, size, sha256, expires)
+        query = {"size": size, "sha256": sha256, "expires": expires, "signature": signature}
         return f"{self._base_url}/v1/artifacts/{key}?{urlencode(query)}"
 
-    def _signature(self, method: str, key: str, size: int, expires: int) -> str:
-        text = f"facteur artifact {method} {key} {size} {expires}"
+    def _signature(self, method: str, key: str, size: int, sha256: str, expires: int) -> str:
+        text = f"facteur artifact {method} {key} {size} {sha256} {expires}"
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
 
 

@@ -2,7 +2,7 @@
 
 import urllib3
 
-from shared.domain.errors import Unavailable
+from shared.domain.errors import Rejected, Unavailable
 from shared.events import codec
 from shared.events.event import Event
 
@@ -19,7 +19,7 @@ class HttpPublisher:
         self._pool = urllib3.PoolManager(maxsize=8, timeout=urllib3.Timeout(timeout), retries=False)
 
     def publish(self, event: Event) -> None:
-        """Hands over one event; Unavailable if the broker is away or refuses it."""
+        """Hands over one event; Unavailable if the broker is away, Rejected if it refuses this event for ever."""
         headers, body = codec.encode(event)
         if traceparent := event.extensions.get("traceparent"):
             headers["traceparent"] = traceparent  # brokers go by the header, consumers by the extension
@@ -27,5 +27,7 @@ class HttpPublisher:
             answer = self._pool.request("POST", self._sink, body=body, headers=headers)
         except urllib3.exceptions.HTTPError:
             raise Unavailable("the broker did not answer") from None
+        if answer.status in (400, 413, 422):
+            raise Rejected(f"the broker refused an event with {answer.status}")
         if not 200 <= answer.status < 300:
             raise Unavailable(f"the broker answered {answer.status}")

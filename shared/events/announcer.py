@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from shared.domain.errors import Unavailable
+from shared.domain.errors import Rejected, Unavailable
 from shared.events.event import Event
 
 
 class Publisher(Protocol):
-    """Hands one event to the broker; Unavailable if the broker did not take it in time."""
+    """Hands one event to the broker; Unavailable if it did not take it in time, Rejected if it never will."""
 
     def publish(self, event: Event) -> None: ...
 
@@ -35,5 +35,5 @@ class Announcer:
             for event in events:
                 self._publisher.publish(event)
             self._outbox.remove([event.id for event in events])
-        except Unavailable:
+        except (Unavailable, Rejected):
             return

@@ -1,11 +1,14 @@
 """Events committed with the facts they announce, and not yet with the broker."""
 
+import logging
 from collections.abc import Callable, Sequence
 
-from shared.domain.errors import Unavailable
+from shared.domain.errors import Rejected, Unavailable
 from shared.events import codec
 from shared.events.event import Event
 from shared.postgres.database import Cursor, Database
+
+log = logging.getLogger(__name__)
 
 _ADD = "INSERT INTO codex_kb.outbox (id, event) VALUES (%(id)s, %(event)s) ON CONFLICT DO NOTHING"
 
@@ -42,18 +45,21 @@ class PgOutbox:
     def relay(self, publish: Callable[[Event], None], limit: int = 100, older_than: float = 3.0) -> int:
         """Publishes what was left over for `older_than` seconds; how many the broker took.
 
-        Two relays never take the same event at once. A broker that is away ends the round.
+        Two relays never take the same event at once. A broker that is away ends the round; an event
+        that it refuses stays, is logged, and holds no other up.
         """
 
         def work(cursor: Cursor) -> int:
             rows = cursor.execute(_TAKE.encode(), {"age": older_than, "limit": limit}).fetchall()
             sent: list[str] = []
-            try:
-                for row in rows:
+            for row in rows:
+                try:
                     publish(codec.from_json(row["event"].encode()))
                     sent.append(row["id"])
-            except Unavailable:
-                pass  # What was not sent stays for the next tick.
+                except Rejected as error:  # this one; the others shall not wait behind it
+                    log.error("an event stays in the outbox", extra={"facts": {"id": row["id"], "why": str(error)}})
+                except Unavailable:
+                    break
             cursor.execute(_REMOVE.encode(), {"ids": sent})
             return len(sent)
 

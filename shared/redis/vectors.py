@@ -27,9 +27,9 @@ class RedisVectors:
 
         try:
             found = self._connected().get(_key(model, text))
-        except redis.RedisError:
+            return array("f", found).tolist() if isinstance(found, bytes) else None
+        except (redis.RedisError, ValueError):  # away, or not what `put` wrote
             return None
-        return array("f", found).tolist() if isinstance(found, bytes) else None
 
     def put(self, model: str, text: str, vector: Sequence[float]) -> None:
         """Keeps a vector for a day, if Redis is there."""

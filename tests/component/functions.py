@@ -27,6 +27,8 @@ READ_ONLY_TOKEN = "a-token-that-may-only-read"
 TOKEN_SECRET = "the-key-of-task-tokens-that-must-never-be-logged"
 DISCORD = SigningKey(b"\x07" * 32)
 HTTP = urllib3.PoolManager(retries=False, timeout=15)
+# A server that refuses a body may close: the next request is not to find that connection.
+_ONCE = {"Connection": "close"}
 
 
 @dataclass
@@ -38,10 +40,10 @@ class Function:
     log: Path
 
     def post(self, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> urllib3.BaseHTTPResponse:
-        return HTTP.request("POST", self.url + path, body=body, headers=headers)
+        return HTTP.request("POST", self.url + path, body=body, headers={**_ONCE, **(headers or {})})
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> urllib3.BaseHTTPResponse:
-        return HTTP.request("GET", self.url + path, headers=headers)
+        return HTTP.request("GET", self.url + path, headers={**_ONCE, **(headers or {})})
 
     def deliver(self, event: Event) -> urllib3.BaseHTTPResponse:
         headers, body = codec.encode(event)

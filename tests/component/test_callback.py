@@ -286,9 +286,17 @@ def test_an_upload_with_another_checksum_never_becomes_an_artifact(
     artifacts: Artifacts, stage: Stage, run: Run
 ) -> None:
     artifact, path = artifacts.promise(b"12345")
-    assert artifacts.put(path, b"54321") == 204
-    assert artifacts.commit(artifact).status == 422
+    assert artifacts.put(path, b"54321") == 400
+    assert artifacts.commit(artifact).status == 404
     assert kept(stage, run) == []
+    assert artifacts.put(path, b"12345") == 204
+    assert artifacts.commit(artifact).status == 200
+
+
+def test_what_was_uploaded_cannot_be_exchanged_while_its_link_lives(artifacts: Artifacts) -> None:
+    artifact, path = artifacts.promise(b"12345")
+    assert artifacts.put(path, b"12345") == 204
+    assert artifacts.put(path, b"54321") == 400
     assert artifacts.put(path, b"12345") == 204
     assert artifacts.commit(artifact).status == 200
 
@@ -304,13 +312,14 @@ def test_a_tampered_link_is_refused(artifacts: Artifacts) -> None:
     tampered = [
         path.replace("size=5", "size=6"),
         path.replace("expires=", "expires=9"),
+        path.replace("sha256=", "sha256=0"),
         path[:-1] + ("0" if path[-1] != "0" else "1"),
         path.partition("&signature")[0],
         path.replace("/1/", "/2/"),
         path.replace("size=5", "size=99999999999999"),
     ]
     statuses = [artifacts.put(wrong, b"12345") for wrong in tampered]
-    assert statuses == [401, 401, 401, 401, 401, 400]
+    assert statuses == [401, 401, 401, 401, 401, 401, 400]
 
 
 def test_a_link_is_for_one_method_and_for_a_while(callback: Function, artifacts: Artifacts, folder: Path) -> None:
@@ -320,7 +329,7 @@ def test_a_link_is_for_one_method_and_for_a_while(callback: Function, artifacts:
     assert callback.get(path).status == 401
     store = FileArtifacts(folder / "artifacts", callback.url, TOKEN_SECRET)
     key = path.removeprefix("/v1/artifacts/").partition("?")[0]
-    expired = urlsplit(store.upload_url(key, len(content), int(time.time()) - 1))
+    expired = urlsplit(store.upload_url(key, len(content), hashlib.sha256(content).hexdigest(), int(time.time()) - 1))
     assert artifacts.put(f"{expired.path}?{expired.query}", content) == 401
     read = HTTP.request("GET", store.download_url(key, int(time.time()) + 60))
     assert (read.status, read.data) == (200, content)
@@ -346,7 +355,7 @@ def test_no_key_leads_out_of_the_folder_not_even_with_a_valid_signature(
 ) -> None:
     before = sorted(folder.rglob("*"))
     store = FileArtifacts(folder / "artifacts", callback.url, TOKEN_SECRET)
-    query = urlsplit(store.upload_url(key, 3, int(time.time()) + 60)).query
+    query = urlsplit(store.upload_url(key, 3, "ab" * 32, int(time.time()) + 60)).query
     # Quoted, and by the plainest client: others resolve the dots before they send the path.
     client = HTTPConnection(urlsplit(callback.url).netloc, timeout=15)
     client.request("PUT", f"/v1/artifacts/{quote(key, safe='').replace('.', '%2E')}?{query}", body=b"bad")

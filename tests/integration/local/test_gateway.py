@@ -26,14 +26,18 @@ class Loop:
         self._runners: list[web.AppRunner] = []
         self._thread.start()
 
-    def serve(self, app: web.Application, port: int) -> None:
-        async def begin() -> None:
+    def serve(self, app: web.Application, port: int = 0) -> int:
+        """The port that it serves on: a free one unless given."""
+
+        async def begin() -> int:
             runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.2)
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", port).start()
             self._runners.append(runner)
+            taken: int = runner.addresses[0][1]
+            return taken
 
-        asyncio.run_coroutine_threadsafe(begin(), self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(begin(), self._loop).result(10)
 
     def close(self) -> None:
         async def end() -> None:
@@ -75,20 +79,18 @@ def loop() -> Iterator[Loop]:
 
 @pytest.fixture
 def ports() -> dict[str, int]:
-    return {name: free_port() for name in (*NAMES, "gateway")}
+    """Where nobody listens yet."""
+    return {name: free_port() for name in NAMES}
 
 
 @pytest.fixture
-def gateway(loop: Loop, ports: dict[str, int]) -> int:
-    for name in NAMES:
-        loop.serve(echo(name), ports[name])
-    return _gateway(loop, ports)
+def gateway(loop: Loop) -> int:
+    return _gateway(loop, {name: loop.serve(echo(name)) for name in NAMES})
 
 
 def _gateway(loop: Loop, ports: dict[str, int]) -> int:
     upstreams = {name: f"http://127.0.0.1:{ports[name]}" for name in NAMES}
-    loop.serve(Gateway(upstreams).application(), ports["gateway"])
-    return ports["gateway"]
+    return loop.serve(Gateway(upstreams).application())
 
 
 def ask(

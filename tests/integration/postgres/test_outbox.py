@@ -5,7 +5,8 @@ from collections import Counter
 
 import pytest
 
-from shared.domain.errors import Unavailable
+from shared.domain.errors import Rejected, Unavailable
+from shared.domain.ids import run_id
 from shared.events.event import Event
 from shared.postgres.database import Database
 from shared.postgres.outbox import PgOutbox
@@ -87,3 +88,20 @@ def test_an_event_comes_out_as_it_went_in(accept: AcceptTask, outbox: PgOutbox) 
         "ai.proompteng.codex.task.accepted.v1",
         "application/json",
     )
+
+
+def test_an_event_that_the_broker_refuses_holds_no_other_up(
+    accept: AcceptTask, outbox: PgOutbox, database: Database
+) -> None:
+    for name in ("refused", "fine"):
+        accept(name)
+    sent: list[Event] = []
+
+    def publish(event: Event) -> None:
+        if event.subject == str(run_id("refused")):
+            raise Rejected("the broker refused an event with 400")
+        sent.append(event)
+
+    assert outbox.relay(publish, older_than=0) == 1
+    assert [event.subject for event in sent] == [str(run_id("fine"))]
+    assert left(database) == 1

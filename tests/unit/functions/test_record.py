@@ -66,8 +66,8 @@ class Files:
     def __init__(self) -> None:
         self.content: dict[str, bytes] = {}
 
-    def upload_url(self, key: str, size: int, expires: int) -> str:
-        return f"http://store/{key}?size={size}&expires={expires}"
+    def upload_url(self, key: str, size: int, sha256: str, expires: int) -> str:
+        return f"http://store/{key}?size={size}&sha256={sha256}&expires={expires}"
 
     def digest(self, key: str) -> tuple[int, str]:
         if key not in self.content:
@@ -84,7 +84,7 @@ def test_an_artifact_is_kept_once_it_is_what_was_promised(stores: Stores, task: 
     promise = ("a.txt", 5, hashlib.sha256(b"12345").hexdigest(), "text/plain")
     artifact, url = keep.begin(task, 1, *promise)
     assert keep.begin(task, 1, *promise) == (artifact, url)
-    assert url == f"http://store/{task}/1/{artifact}?size=5&expires=1900"
+    assert url == f"http://store/{task}/1/{artifact}?size=5&sha256={promise[2]}&expires=1900"
     assert keep.begin(task, 1, "b.txt", *promise[1:])[0] != artifact
     with pytest.raises(NotFound):
         keep.commit(task, artifact)
