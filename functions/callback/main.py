@@ -2,7 +2,7 @@
 
 In:     POST /v1/codex/tasks/{id}/events, POST /v1/codex/tasks/{id}/artifacts,
         POST /v1/codex/tasks/{id}/artifacts/{artifactId}/commit (task token);
-        PUT /v1/artifacts/{key}, GET /v1/artifacts/{key} (signed link)
+        PUT /v1/artifacts/{key} (signed link)
 Out:    run.reported, task.finished
 Writes: codex_task_events, codex_task_snapshots, codex_task_uploads, artifacts, codex_tasks, task_runs, tasks, outbox;
         files
@@ -11,7 +11,7 @@ Writes: codex_task_events, codex_task_snapshots, codex_task_uploads, artifacts, 
 import time
 from dataclasses import asdict
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import functions_framework
@@ -66,24 +66,12 @@ def commit(request: Request, task_id: UUID, artifact_id: UUID) -> Response:
 
 @edge.route("PUT", "/v1/artifacts/<path:key>")
 def put(request: Request, key: str) -> Response:
-    size, sha256 = _check_link(request, key)
-    wiring.store.save(key, size, sha256, body_stream(request))
-    return no_content()
-
-
-@edge.route("GET", "/v1/artifacts/<path:key>")
-def get(request: Request, key: str) -> Response:
-    _check_link(request, key)
-    content: Any = wiring.store.read(key)
-    return Response(content, content_type="application/octet-stream", headers={"X-Content-Type-Options": "nosniff"})
-
-
-def _check_link(request: Request, key: str) -> tuple[int, str]:
     size = query_integer(request, "size", 0, 0, bodies.MAX_ARTIFACT)
     expires = query_integer(request, "expires", 0, 0, 99_999_999_999)
     sha256, signature = request.args.get("sha256", ""), request.args.get("signature", "")
-    wiring.store.check(request.method, key, size, sha256, expires, signature, time.time())
-    return size, sha256
+    wiring.store.check(key, size, sha256, expires, signature, time.time())
+    wiring.store.save(key, size, sha256, body_stream(request))
+    return no_content()
 
 
 @functions_framework.http

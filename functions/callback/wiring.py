@@ -6,7 +6,7 @@ from functions.callback.keep import Keep
 from functions.callback.record import Record
 from functions.callback.settings import Settings
 from shared.artifacts.files import FileArtifacts
-from shared.broker import HttpPublisher
+from shared.broker.publisher import HttpPublisher
 from shared.events.announcer import Announcer
 from shared.postgres.database import Database
 from shared.postgres.outbox import PgOutbox

@@ -2,7 +2,7 @@
 
 from functions.codex_intake.accept import Accept
 from functions.codex_intake.settings import Settings
-from shared.broker import HttpPublisher
+from shared.broker.publisher import HttpPublisher
 from shared.events.announcer import Announcer
 from shared.postgres.database import Database
 from shared.postgres.dead_letters import PgDeadLetters

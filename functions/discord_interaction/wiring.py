@@ -2,7 +2,7 @@
 
 from functions.discord_interaction.interact import Interact
 from functions.discord_interaction.settings import Settings
-from shared.broker import HttpPublisher
+from shared.broker.publisher import HttpPublisher
 from shared.settings import load
 
 settings = load(Settings)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functions.dispatcher.dispatch import Dispatch, Recipe
 from functions.dispatcher.look_after import LookAfter
 from functions.dispatcher.settings import Settings
-from shared.broker import HttpPublisher
+from shared.broker.publisher import HttpPublisher
 from shared.events.announcer import Announcer
 from shared.postgres.database import Database
 from shared.postgres.memories import PgMemories

@@ -2,7 +2,7 @@
 
 from functions.embedder.embed import Embed
 from functions.embedder.settings import Settings
-from shared.broker import HttpPublisher
+from shared.broker.publisher import HttpPublisher
 from shared.embeddings import embedder
 from shared.events.announcer import Announcer
 from shared.postgres.database import Database

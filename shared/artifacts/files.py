@@ -21,7 +21,7 @@ _PIECE = 256 * 1024
 
 
 class FileArtifacts:
-    """A folder of artifacts whose upload and download URLs begin with `base_url`."""
+    """A folder of artifacts whose upload URLs begin with `base_url`."""
 
     def __init__(self, folder: Path, base_url: str, key: str) -> None:
         self._folder = folder
@@ -30,15 +30,13 @@ class FileArtifacts:
 
     def upload_url(self, key: str, size: int, sha256: str, expires: int) -> str:
         """Where to PUT exactly these `size` bytes (`sha256` in hex), until the Unix time `expires`."""
-        return self._url("PUT", key, size, sha256, expires)
+        signature = self._signature(key, size, sha256, expires)
+        query = {"size": size, "sha256": sha256, "expires": expires, "signature": signature}
+        return f"{self._base_url}/v1/artifacts/{key}?{urlencode(query)}"
 
-    def download_url(self, key: str, expires: int) -> str:
-        """Where to GET the artifact, until the Unix time `expires`."""
-        return self._url("GET", key, 0, "", expires)
-
-    def check(self, method: str, key: str, size: int, sha256: str, expires: int, signature: str, now: float) -> None:
-        """Unauthenticated unless the URL was made here for this use and lives."""
-        expected = self._signature(method, key, size, sha256, expires)
+    def check(self, key: str, size: int, sha256: str, expires: int, signature: str, now: float) -> None:
+        """Unauthenticated unless the URL was made here and lives."""
+        expected = self._signature(key, size, sha256, expires)
         if not hmac.compare_digest(expected.encode(), signature.encode()) or now > expires:
             raise Unauthenticated("this link is not valid, or not any more")
 
@@ -63,19 +61,11 @@ class FileArtifacts:
 
     def digest(self, key: str) -> tuple[int, str]:
         """Size in bytes and SHA-256 in hex of what was stored; NotFound if nothing was."""
-        digest, size = hashlib.sha256(), 0
-        for piece in self.read(key):
-            digest.update(piece)
-            size += len(piece)
-        return size, digest.hexdigest()
-
-    def read(self, key: str) -> Iterator[bytes]:
-        """The content in pieces; NotFound if nothing was stored."""
         try:
-            file = self._path(key).open("rb")
+            with self._path(key).open("rb") as file:
+                return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
             raise NotFound("nothing was uploaded here") from None
-        return _drain(file)
 
     def uri(self, key: str) -> str:
         """The lasting name of the artifact."""
@@ -86,13 +76,8 @@ class FileArtifacts:
             raise NotFound("there is no such artifact")
         return self._folder / key
 
-    def _url(self, method: str, key: str, size: int, sha256: str, expires: int) -> str:
-        signature = self._signature(method, key, size, sha256, expires)
-        query = {"size": size, "sha256": sha256, "expires": expires, "signature": signature}
-        return f"{self._base_url}/v1/artifacts/{key}?{urlencode(query)}"
-
-    def _signature(self, method: str, key: str, size: int, sha256: str, expires: int) -> str:
-        text = f"facteur artifact {method} {key} {size} {sha256} {expires}"
+    def _signature(self, key: str, size: int, sha256: str, expires: int) -> str:
+        text = f"facteur upload {key} {size} {sha256} {expires}"
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
 
 
@@ -101,9 +86,3 @@ def _pieces(stream: BinaryIO, limit: int) -> Iterator[bytes]:
     while left and (piece := stream.read(min(_PIECE, left))):
         left -= len(piece)
         yield piece
-
-
-def _drain(file: BinaryIO) -> Iterator[bytes]:
-    with file:
-        while piece := file.read(_PIECE):
-            yield piece

@@ -13,8 +13,8 @@ from urllib.parse import urljoin
 import yaml
 
 from shared.events.event import Event
-from shared.local.broker import manifest_fields as fields
-from shared.local.broker.manifest_fields import Section
+from shared.local import manifest_fields as fields
+from shared.local.manifest_fields import Section
 
 _EVENTING = "eventing.knative.dev/v1"
 _SOURCES = "sources.knative.dev/v1"
