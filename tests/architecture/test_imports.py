@@ -64,7 +64,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "aiohttp": ("shared/local/",),
     "multidict": ("shared/local/gateway.py",),
     "yarl": ("shared/local/gateway.py",),
-    "croniter": ("shared/local/broker/",),
+    "croniter": ("shared/local/broker/", "shared/local/manifest_fields.py"),
     "psutil": ("shared/local/",),
     "yaml": ("shared/local/",),
     "typer": ("shared/cli/",),
