@@ -2,10 +2,11 @@
 
 Three passes, each over the result of the one before: tokens known by their shape, Kubernetes Secrets,
 and values whose name says that they are secret. A value that may as well be code or prose stays.
-The time is linear in the length of the text: a repeat is bounded, possessive, or cannot fail.
+The time is linear in the length of the text: a repeat is bounded, given back at most once, or never.
 """
 
 import hmac
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -49,8 +50,21 @@ def _is_hidden(value: str) -> bool:
     return not value or (marks > 0 and not any(character.isalnum() for character in rest))
 
 
+_numbers = itertools.count()
+
+
+def _kept(pattern: str) -> str:
+    """The pattern as a group that is never given back.
+
+    That is what `(?>…)` and `x*+` mean; Python 3.11 before 3.11.5 matches those wrongly.
+    """
+    name = f"kept_{next(_numbers)}"
+    return f"(?=(?P<{name}>{pattern}))(?P={name})"
+
+
 # --- tokens known by their shape. A match never ends inside a word, so that no new one begins there.
 
+_PEM_SPACE = r"[\s\"'+,]*(?:\\[nr][\s\"'+,]*)*"
 _SHAPES = [
     re.compile(shape, re.ASCII)
     for shape in (
@@ -60,19 +74,25 @@ _SHAPES = [
         r"(?P<v>AIza[\w-]{35,})",
         r"(?P<v>xox[abeoprs]-[\w-]{10,})",
         r"(?P<v>(?:glpat-|npm_|hf_|[rs]k_(?:live|test)_|ya29\.)[A-Za-z0-9_-]{20,})",
-        r"(?:(?<![\w-])|(?<=\\[nrt]))(?P<v>(?:sk-|fct_)(?=[A-Za-z_-]*+[0-9])[\w-]{20,})",
-        r"(?:(?<![\w-])|(?<=\\[nrt]))(?P<v>eyJ[\w-]{8,}+\.[\w-]{8,}+\.[\w-]*)",
+        r"(?:(?<![\w-])|(?<=\\[nrt]))(?P<v>(?:sk-|fct_)(?=[A-Za-z_-]*[0-9])[\w-]{20,})",
+        r"(?:(?<![\w-])|(?<=\\[nrt]))(?P<v>eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)",
         r"(?:(?<![\w-])|(?<=\\[nrt]))(?P<v>[MNO][\w-]{23,25}\.[\w-]{6}\.[\w-]{27,})",
         r"(?i:discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d+/)(?P<v>[\w-]{20,})",
         r"hooks\.slack\.com/(?:services|workflows)/(?P<v>[\w/-]{20,})",
-        r"(?i:\bbearer)[ \t]+(?P<v>(?=[A-Za-z._~+/=-]*+[0-9])[\w.~+/=-]{8,})",
+        r"(?i:\bbearer)[ \t]+(?P<v>(?=[A-Za-z._~+/=-]*[0-9])[\w.~+/=-]{8,})",
         r"(?i:authorization)[\\\"']{0,4}[ \t]{0,9}[:=][\\\"' \t]{0,9}(?i:basic|bearer|token|bot)[ \t]+"
         r"(?P<v>[^\s\"'\\,<>{}$\[\]]+)",
-        r"://(?:\[redacted:[0-9a-f]{8}\]|[^\s/?\#@:\"'<>])*+:(?!\$?\{[^{}@\s]{0,80}\}@|\$\w{1,80}@)(?P<v>[^\s/?\#\"'<>]+)@",
+        r"://"
+        + _kept(r"(?:\[redacted:[0-9a-f]{8}\]|[^\s/?\#@:\"'<>])*")
+        + r":(?!\$?\{[^{}@\s]{0,80}\}@|\$\w{1,80}@)(?P<v>[^\s/?\#\"'<>]+)@",
         r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-        r"(?P<v>(?=(?:[\s\"'+,]|\\[nr])*+(?:[A-Za-z0-9+/=]{16}|[A-Z][A-Za-z-]+:))"
-        r"(?:(?:[^-]|-(?!----))*+(?=-----END )|(?:(?:[\s\"'+,]|\\[nr])*+[A-Za-z0-9+/=]{16,}+)++))",
-        r"\"auth\\*\"\s{0,9}:\s{0,9}\\*\"(?P<v>(?=[a-z+/_-]*+[A-Z0-9=])[\w+/=-]{8,})",
+        r"(?P<v>(?=" + _kept(_PEM_SPACE) + r"(?:[A-Za-z0-9+/=]{16}|[A-Z][A-Za-z-]+:))"
+        r"(?:"
+        + _kept(r"[^-]*(?:-(?!----)[^-]*)*")
+        + r"(?=-----END )|"
+        + _kept(r"(?:" + _kept(_PEM_SPACE) + _kept(r"[A-Za-z0-9+/=]{16,}") + r")+")
+        + r"))",
+        r"\"auth\\*\"\s{0,9}:\s{0,9}\\*\"(?P<v>(?=[a-z+/_-]*[A-Z0-9=])[\w+/=-]{8,})",
         r"[?&](?i:sig|signature|x-amz-signature|x-amz-credential)=(?P<v>[^\s&\"'<>]+)",
     )
 ]
@@ -93,7 +113,7 @@ _YAML_LINE = re.compile(
     r"(?:(?P<quote>[\"']?)(?P<key>[\w./-]+)(?P=quote)[ \t]*:(?:[ \t]+|$|(?=\r)))?(?P<rest>[^\r\n]*)"
 )
 _JSON_DATA = re.compile(r"\"(data|stringData)\\*\"\s*:\s*\{")
-_JSON_PART = re.compile(r"(\\*+)\"(.*?)(?:(?<!\\)\1\"|\Z)|\\++|[{}]", re.DOTALL)
+_JSON_PART = re.compile(r"(\\*)\"(.*?)(?:(?<!\\)\1\"|\Z)|\\+|[{}]", re.DOTALL)
 
 
 def _manifest_values(text: str) -> Iterator[Span]:
@@ -193,21 +213,25 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _QUOTED = re.compile(
-    r"[bfru]{0,2}(?:(?P<q>\"\"\"|'''|[\"'`])(?P<v>(?:\\.|(?!(?P=q))[^\\\n])*+)"
-    r"|(?P<e>\\+[\"'])(?P<w>(?:(?!(?<!\\)(?P=e))[^\n])*+))",
+    r"[bfru]{0,2}(?:(?P<q>\"\"\"|'''|[\"'`])(?P<v>(?:\\.|(?!(?P=q))[^\\\n])*)"
+    r"|(?P<e>\\+[\"'])(?P<w>(?:(?!(?<!\\)(?P=e))[^\n])*))",
     re.IGNORECASE,
 )
-_RUN = re.compile(r"(?:[^\s\"'`<>&]|<(?!/)|&(?![\w.-]{1,40}=))++")
+_RUN = re.compile(r"(?:[^\s\"'`<>&]|<(?!/)|&(?![\w.-]{1,40}=))+")
 _PLACEHOLDER = re.compile(
-    r"(?:bearer |basic )?(?:(?:\$?\{\{?[\w .$-]*\}{1,2}|\$\([\w .-]*\)|(?-i:\$[A-Z_][A-Z0-9_]*)"
-    r"|%\(\w+\)s|%s|<[\w .-]*>|\*++|\.{3}|x{3,}+)[-:/_.]*+)++",
+    r"(?:bearer |basic )?"
+    + _kept(
+        r"(?:(?:\$?\{\{?[\w .$-]*\}{1,2}|\$\([\w .-]*\)|(?-i:\$[A-Z_][A-Z0-9_]*)"
+        r"|%\(\w+\)s|%s|<[\w .-]*>|\.{3}|" + _kept(r"\*+|x{3,}") + r")" + _kept(r"[-:/_.]*") + r")+"
+    ),
     re.IGNORECASE,
 )
 _NOT_A_VALUE = re.compile(
     r"(?:str|string|secret(?:str|bytes)|bytes|int|integer|number|bool|boolean|any|object|none|null|nil"
     r"|undefined|true|false|required|optional|enabled|disabled|missing|invalid|expired|empty|unset|self|this"
-    r"|(?:[.~]{0,2}/[\w.-]+){2,}+"  # /run/secrets/token
-    r")[,;:.?|)\]}]*",
+    r"|"
+    + _kept(r"(?:[.~]{0,2}/[\w.-]+){2,}")  # /run/secrets/token
+    + r")[,;:.?|)\]}]*",
     re.IGNORECASE,
 )
 _TEMPLATE = re.compile(r"<|\$\(|\$?\{\{|[A-Za-z][A-Za-z0-9+.-]{1,15}://")

@@ -10,6 +10,7 @@ from flask import Request
 from shared.domain.errors import Malformed, TooLarge
 
 MAX_BODY = 1024 * 1024
+_DRAINED_PIECES = 64
 MAX_DEPTH = 64
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
@@ -35,8 +36,16 @@ def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
     # The framework reads the request once more after the handler: give it what is here already.
     request.environ["wsgi.input"] = io.BytesIO(body[:limit])
     if size > limit:
+        _drain(stream)
         raise TooLarge(f"the body is larger than {limit} bytes")
     return body
+
+
+def _drain(stream: BinaryIO) -> None:
+    """Reads on for a while: closing on a client that is still sending would lose it the answer."""
+    for _ in range(_DRAINED_PIECES):
+        if not stream.read(65536):
+            return
 
 
 def body_stream(request: Request) -> BinaryIO:

@@ -235,7 +235,7 @@ class Artifacts:
         return document["artifactId"], f"{url.path}?{url.query}"
 
     def put(self, path: str, content: bytes) -> int:
-        return HTTP.request("PUT", self._callback.url + path, body=content).status
+        return HTTP.request("PUT", self._callback.url + path, body=content, headers={"Connection": "close"}).status
 
     def commit(self, artifact: str) -> BaseHTTPResponse:
         return self._callback.post(f"/v1/codex/tasks/{self._task}/artifacts/{artifact}/commit", b"", self._headers)

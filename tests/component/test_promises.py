@@ -111,7 +111,8 @@ def test_a_body_over_the_limit_is_refused_while_it_is_read(alone: tuple[str, Fun
     for path, headers in BODIES[name]:
         assert function.post(path, b"x" * (1024 * 1024 + 1), headers).status == 413
         chunks = (b"x" * 65536 for _ in range(32))
-        answer = HTTP.request("POST", function.url + path, body=chunks, headers=headers, chunked=True)
+        closing = {**headers, "Connection": "close"}
+        answer = HTTP.request("POST", function.url + path, body=chunks, headers=closing, chunked=True)
         assert answer.status == 413
 
 

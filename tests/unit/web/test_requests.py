@@ -43,13 +43,13 @@ def test_a_body_is_read_to_its_end_and_not_beyond_the_limit() -> None:
         read_body(asked, limit=100)
 
 
-def test_an_endless_body_is_given_up_at_the_limit() -> None:
+def test_an_endless_body_is_given_up_soon_after_the_limit() -> None:
     endless = Trickle()
     with request() as asked:
         asked.environ["wsgi.input"] = endless
         with pytest.raises(TooLarge):
             read_body(asked, limit=100)
-    assert endless.given == 101
+    assert 101 <= endless.given < 1000  # a little more is read, so that the client gets its answer
 
 
 def test_a_stream_is_handed_over_once() -> None:
