@@ -5,12 +5,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import settings
 
 from shared.local.servers.postgres import Postgres
 from shared.local.servers.redis import Redis
 from shared.postgres.database import Database
 from shared.postgres.migrations import migrate
 from shared.postgres.scratch import scratch_database
+
+# The same examples at every run: what fails once fails always.
+settings.register_profile("steady", derandomize=True, database=None, deadline=None)
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

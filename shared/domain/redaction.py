@@ -1,8 +1,9 @@
 """Takes credentials out of a text before it is stored, embedded, compared or logged.
 
-Three passes, each over the result of the one before: tokens known by their shape, Kubernetes Secrets,
-and values whose name says that they are secret. A value that may as well be code or prose stays.
-The time is linear in the length of the text: a repeat is bounded, given back at most once, or never.
+Three passes, each over the result of the one before, until nothing changes: tokens known by their
+shape, Kubernetes Secrets, and values whose name says that they are secret. A value that may as well
+be code or prose stays. The time is linear in the length of the text: a repeat is bounded, given back
+at most once, or never.
 """
 
 import hmac
@@ -10,11 +11,13 @@ import itertools
 import re
 from collections.abc import Iterator
 
+from shared.domain.redaction_manifests import NAME, SECRET_NAME, Span, manifest_values
+
 # Not secret: without a key of your own, whoever guesses a value can confirm the guess.
 PUBLIC_KEY = b"facteur redaction: equal values have equal marks"
 
-Span = tuple[int, int]
-
+# In a text that is broken, a quote left open for example, what was hidden can change how the rest reads.
+_ROUNDS = 5
 _MARK = re.compile(r"\[redacted:[0-9a-f]{8}\]")
 
 
@@ -23,8 +26,12 @@ def redact(text: str, key: bytes = PUBLIC_KEY) -> str:
 
     Equal credentials have equal marks. Redacting twice is redacting once.
     """
-    for find in (_tokens, _manifest_values, _named_values):
-        text = _replace(text, sorted(find(text)), key)
+    for _ in range(_ROUNDS):
+        before = text
+        for find in (_tokens, manifest_values, _named_values):
+            text = _replace(text, sorted(find(text)), key)
+        if text == before:
+            break
     return text
 
 
@@ -104,106 +111,10 @@ def _tokens(text: str) -> Iterator[Span]:
             yield found.span("v")
 
 
-# --- Kubernetes Secrets, as YAML and as JSON, even inside a string of another JSON text
-
-_SECRET_KIND = re.compile(r"kind\\*\"?\s{0,9}:\s{0,9}\\*[\"']?Secret(?:List)?\b")
-_DOCUMENT = re.compile(r"(?m)^(?=---|```)")
-_YAML_LINE = re.compile(
-    r"(?m)^(?P<lead>[-+]?[ \t]*(?:-[ \t]+)*)"
-    r"(?:(?P<quote>[\"']?)(?P<key>[\w./-]+)(?P=quote)[ \t]*:(?:[ \t]+|$|(?=\r)))?(?P<rest>[^\r\n]*)"
-)
-_JSON_DATA = re.compile(r"\"(data|stringData)\\*\"\s*:\s*\{")
-_JSON_PART = re.compile(r"(\\*)\"(.*?)(?:(?<!\\)\1\"|\Z)|\\+|[{}]", re.DOTALL)
-
-
-def _manifest_values(text: str) -> Iterator[Span]:
-    yield from _json_values(text)
-    offset = 0
-    for document in _DOCUMENT.split(text):
-        if _YAML_HINT.search(document):
-            for start, end in _yaml_values(document):
-                yield offset + start, offset + end
-        offset += len(document)
-
-
-def _yaml_values(document: str) -> Iterator[Span]:
-    """What stands in and below the secret keys of a YAML document, a value at a time."""
-    is_secret = _SECRET_KIND.search(document) is not None
-    data_column: int | None = None
-    below, start, end = -1, 0, 0
-    for line in _YAML_LINE.finditer(document):
-        column, rest = line.end("lead") - line.start(), line["rest"].rstrip()
-        if not line[0].strip():
-            continue
-        if below >= 0 and column > below:
-            start, end = start or line.end("lead"), line.start("rest") + len(rest)
-            continue
-        if below >= 0:
-            yield start, end
-            below = -1
-        if data_column is not None and column <= data_column:
-            data_column = None
-        in_data = data_column is not None
-        is_data = line["key"] == "stringData" or (line["key"] == "data" and is_secret)
-        if is_data and not in_data and (not rest or rest.startswith("#")):
-            data_column = column
-        elif in_data or _hides_what_follows(line, is_data):
-            below, start, end = column, line.start("rest") if rest else 0, line.start("rest") + len(rest)
-    if below >= 0:
-        yield start, end
-
-
-def _hides_what_follows(line: re.Match[str], is_data: bool) -> bool:
-    """Whether a line outside a Secret's data block holds, or begins, a secret value of its own."""
-    key, rest = line["key"] or "", line["rest"].strip()
-    if line["quote"] == '"' or rest in ("", "{}", "null"):
-        return False
-    block = rest[0] in "|>" and _SECRET_NAME.search(key) is not None
-    return is_data or block or key.endswith("last-applied-configuration")
-
-
-def _json_values(text: str) -> Iterator[Span]:
-    is_secret = _SECRET_KIND.search(text) is not None
-    position = 0
-    while data := _JSON_DATA.search(text, position):
-        values, position = _flat_values(text, data.end())
-        if is_secret or data[1] == "stringData":
-            yield from values
-
-
-def _flat_values(text: str, start: int) -> tuple[list[Span], int]:
-    """The string values of the JSON object that begins at `start`, and where to go on.
-
-    An object that holds another one is no Secret's data and has none.
-    """
-    values: list[Span] = []
-    last, last_end = start, start
-    for part in _JSON_PART.finditer(text, start):
-        if part[0] == "}":
-            return values, part.end()
-        if part[0] == "{":
-            return [], last
-        if part[2] is not None:
-            if text[last_end : part.start()].strip() == ":":
-                values.append(part.span(2))
-            last, last_end = part.span()
-    return values, len(text)
-
-
 # --- values whose name says that they are secret
 
-_NAME = (
-    r"(?:(?P<strict>password|passwd|passphrase|(?<=[_-])pwd)|secret|token|authorization"
-    r"|(?:api|private|access|secret|signing|encryption|account|auth)[_\- ]?key(?:_?base)?"
-    r"|last-applied-configuration)(?:[_-]?[0-9]{1,3})?"
-)
-_SECRET_NAME = re.compile(rf"{_NAME}$", re.IGNORECASE)
-_YAML_HINT = re.compile(
-    rf"stringData|{_SECRET_KIND.pattern}|last-applied-configuration|{_NAME}[\"']?:[ \t]{{1,20}}[|>]",
-    re.IGNORECASE,
-)
 _NAMED = re.compile(
-    rf"{_NAME}[\\\"'\]*`]{{0,6}}(?:"
+    rf"{NAME}[\\\"'\]*`]{{0,6}}(?:"
     r"[ \t]{0,20}:[ \t]{0,20}[\w.\[\]| ]{1,40}=[ \t]{0,20}(?=[\"'])"  # name: type = "value"
     r"|(?P<before>[ \t]{0,20})(?P<sign>=>|:=|={1,3}|:(?!:|//))(?:\*\*|__)?(?P<after>[ \t]{0,20})"
     r"|[\s,+]{1,200}\\{0,9}[\"']?value\\{0,9}[\"']?[ \t]{0,20}[:=][ \t]{0,20}"  # name: X, value: Y
@@ -308,7 +219,7 @@ def _is_prose(text: str, name: re.Match[str], span: Span) -> bool:
         return False
     if _is_tight(name):
         return False
-    if _SECRET_NAME.search(value):  # self.password = raw_password
+    if SECRET_NAME.search(value):  # self.password = raw_password
         return True
     starts_line = sign == ":" and _LINE_START.search(_before(text, name)) is not None
     return not (ends_line and (strict or (starts_line and not _TYPE_NAME.fullmatch(value))))
