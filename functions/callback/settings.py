@@ -1,4 +1,4 @@
-"""What callback reads from its environment."""
+"""What callback reads from environment and file."""
 
 from dataclasses import dataclass
 from pathlib import Path

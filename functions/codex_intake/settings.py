@@ -1,9 +1,11 @@
-"""What codex-intake reads from its environment."""
+"""What codex-intake reads from environment and file."""
 
 from dataclasses import dataclass
 
-from shared.domain.token import Caller, parse_callers
-from shared.settings import env, http_url, json_value, secret
+from functions.codex_intake.orchestrate import Switches
+from functions.codex_intake.orchestrator_settings import OrchestratorSettings
+from shared.settings import env, flag, group, http_url, secret, switch
+from shared.web.caller_settings import CallerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,6 +13,26 @@ class Settings:
     postgres_dsn: str = env("FACTEUR_POSTGRES_DSN")
     sink: str = env("K_SINK", http_url)
     token_secret: str = env("FACTEUR_TOKEN_SECRET", secret)
-    api_tokens: tuple[Caller, ...] = env("FACTEUR_API_TOKENS", lambda raw: parse_callers(json_value(raw)))
+    callers: CallerSettings = group(CallerSettings)
     callback_url: str = env("FACTEUR_CALLBACK_URL", http_url)
     memory_url: str = env("FACTEUR_MEMORY_URL", http_url)
+    disable_dispatcher: bool = env("FACTEUR_DISABLE_DISPATCHER", flag, default=False)
+    codex_tasks_enabled: bool = env("GRAF_CODEX_TASKS_ENABLED", switch, default=True)
+    codex_tasks_open: bool = env("FACTEUR_CODEX_TASKS_OPEN", switch, default=False)
+    orchestrator: OrchestratorSettings = group(OrchestratorSettings)
+
+    @property
+    def switches(self) -> Switches:
+        """What decides how a task is run."""
+        asked = self.orchestrator
+        return Switches(
+            enabled=asked.enabled,
+            launching=not self.disable_dispatcher,
+            namespace=asked.namespace,
+            workflow_template=asked.workflow_template,
+            service_account=asked.service_account,
+            parameters=asked.parameters,
+            autonomous_workflow_template=asked.autonomous_workflow_template,
+            autonomous_generate_name_prefix=asked.autonomous_generate_name_prefix,
+            judge_prompt=asked.judge_prompt,
+        )

@@ -1,4 +1,4 @@
-"""What discord-interaction reads from its environment."""
+"""What discord-interaction reads from environment and file."""
 
 import re
 from dataclasses import dataclass

@@ -1,9 +1,9 @@
-"""What dispatcher reads from its environment."""
+"""What dispatcher reads from environment and file."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.settings import env, http_url, secret, text_list
+from shared.settings import env, flag, http_url, secret, text_list
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,3 +15,4 @@ class Settings:
     memory_url: str = env("FACTEUR_MEMORY_URL", http_url)
     jobs_dir: Path = env("FACTEUR_JOBS_DIR", Path)
     runner_command: tuple[str, ...] = env("FACTEUR_RUNNER_COMMAND", text_list)
+    disable_dispatcher: bool = env("FACTEUR_DISABLE_DISPATCHER", flag, default=False)

@@ -1,4 +1,4 @@
-"""What embedder reads from its environment."""
+"""What embedder reads from environment and file."""
 
 from dataclasses import dataclass
 

@@ -1,11 +1,11 @@
-"""What memory-query reads from its environment."""
+"""What memory-query reads from environment and file."""
 
 import re
 from dataclasses import dataclass
 
-from shared.domain.token import Caller, parse_callers
 from shared.embeddings.settings import EmbeddingSettings
-from shared.settings import env, json_value, secret
+from shared.settings import env, group, secret
+from shared.web.caller_settings import CallerSettings
 
 
 def _redis_url(raw: str) -> str:
@@ -19,4 +19,4 @@ class Settings(EmbeddingSettings):
     postgres_dsn: str = env("FACTEUR_POSTGRES_DSN")
     redis_url: str = env("FACTEUR_REDIS_URL", _redis_url)
     token_secret: str = env("FACTEUR_TOKEN_SECRET", secret)
-    api_tokens: tuple[Caller, ...] = env("FACTEUR_API_TOKENS", lambda raw: parse_callers(json_value(raw)))
+    callers: CallerSettings = group(CallerSettings)

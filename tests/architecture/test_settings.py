@@ -1,11 +1,13 @@
-"""docs/configuration.md says what the settings classes read."""
+"""docs/configuration.md says what the settings classes read, and every setting has its key."""
 
 import dataclasses
-import importlib
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
-from tests.architecture.markdown import table
+from shared.settings import CONFIG_FILE, check, declared
+from shared.settings_keys import KEYS, STRUCTURED
+from shared.web.serve import ServerSettings, function_settings
+from tests.architecture.markdown import fences, table
 from tests.architecture.test_documents import VARIABLES
 from tests.architecture.tree import FUNCTIONS, kebab, text
 
@@ -15,15 +17,16 @@ _ABSENT = "-"
 
 def _settings(function: str) -> Iterator[tuple[str, str]]:
     """Each variable that the function reads, and what it is without it."""
-    settings: Any = importlib.import_module(f"functions.{function}.settings").Settings
-    for field in dataclasses.fields(settings):
+    for field in declared(function_settings(kebab(function))):
         yield field.metadata["env"], _default(field.default)
 
 
 def _default(value: object) -> str:
     if value is dataclasses.MISSING:
         return "required"
-    return f"`{value}`" if isinstance(value, str | int) else "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`" if value and isinstance(value, str | int | Path) else "none"
 
 
 def settings_table() -> str:
@@ -31,8 +34,9 @@ def settings_table() -> str:
     read = {function: dict(_settings(function)) for function in FUNCTIONS}
     variables = dict.fromkeys(name for settings in read.values() for name in settings)
     needed = sorted(variables, key=lambda name: (-sum(name in settings for settings in read.values()), name))
-    rows = [[name, *(read[function].get(name, _ABSENT) for function in FUNCTIONS)] for name in needed]
-    head = ["variable", *map(kebab, FUNCTIONS)]
+    keys = {variable: f"`{key}`" for key, variable in KEYS.items()}
+    rows = [[name, keys[name], *(read[function].get(name, _ABSENT) for function in FUNCTIONS)] for name in needed]
+    head = ["variable", "key", *map(kebab, FUNCTIONS)]
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
 
 
@@ -55,3 +59,23 @@ def test_every_variable_is_explained() -> None:
 def test_the_table_has_a_row_for_every_setting() -> None:
     names = {name for function in FUNCTIONS for name, _ in _settings(function)}
     assert {row[0] for row in table(DOCUMENT, "variable")} == names
+
+
+def test_every_setting_has_a_key_and_every_key_a_setting() -> None:
+    read = {name for function in FUNCTIONS for name, _ in _settings(function)}
+    of_the_server = {field.metadata["env"] for field in declared(ServerSettings)}
+    # The platform says PORT to each container; one file for all functions could not.
+    assert set(KEYS.values()) == (read | of_the_server) - {"PORT"}
+    assert len(set(KEYS.values())) == len(KEYS)
+    assert KEYS.keys() >= STRUCTURED
+
+
+def test_the_example_file_is_complete_for_all_functions(tmp_path: Path) -> None:
+    (example,) = fences(DOCUMENT, "yaml")
+    (tmp_path / "facteur.yaml").write_text(example)
+    classes = [function_settings(kebab(function)) for function in FUNCTIONS]
+    environ = {CONFIG_FILE: str(tmp_path / "facteur.yaml"), "FACTEUR_TOKEN_SECRET": "s" * 32}
+    origins = {setting.variable: setting.origin for setting in check([*classes, ServerSettings], environ)}
+    required = {name for function in FUNCTIONS for name, default in _settings(function) if default == "required"}
+    assert required < origins.keys()
+    assert [name for name, origin in origins.items() if origin != "file"] == ["FACTEUR_TOKEN_SECRET"]

@@ -7,7 +7,17 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.domain.errors import Forbidden, Unauthenticated
-from shared.domain.token import Caller, check_api_token, check_task_token, is_task_token, mint_task_token, parse_callers
+from shared.domain.token import (
+    ANONYMOUS,
+    Caller,
+    check_api_token,
+    check_task_token,
+    is_jwt,
+    is_task_token,
+    mint_task_token,
+    parse_callers,
+    parse_service_accounts,
+)
 
 KEY = "a key of at least thirty-two letters"
 TASK = UUID(int=7)
@@ -94,6 +104,9 @@ def test_the_hash_of_nothing_is_no_token() -> None:
         [entry("token", tenant="")],
         [entry("token", tenant=None)],
         [entry("token", sha256="clear-text-token")],
+        [entry("token"), entry("token", caller="bob")],
+        [entry("token", created=None)],
+        [entry("token", created="yesterday")],
     ],
     ids=str,
 )
@@ -101,3 +114,26 @@ def test_a_wrong_list_of_callers_is_refused_without_an_echo(entries: Any) -> Non
     with pytest.raises(ValueError, match=r"^(must be|has) ") as refused:
         parse_callers(entries)
     assert "clear-text-token" not in str(refused.value)
+
+
+def test_a_caller_without_a_token_of_ours_is_found_by_none() -> None:
+    (account,) = parse_service_accounts(
+        {"system:serviceaccount:ci:builder": {"caller": "ci", "scopes": ["tasks:write"]}}
+    ).values()
+    assert (account.name, account.tenant) == ("ci", "default")
+    for token in ("", "x", None):
+        with pytest.raises(Unauthenticated):
+            check_api_token([account, ANONYMOUS], token, "tasks:write")
+
+
+def test_who_comes_without_a_token_may_bring_tasks_and_nothing_else() -> None:
+    assert (ANONYMOUS.name, ANONYMOUS.tenant, ANONYMOUS.scopes) == ("kafka", "default", frozenset({"tasks:write"}))
+
+
+def test_only_what_looks_like_a_jwt_does() -> None:
+    assert is_jwt("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl-_")
+    for token in (
+        None, "", "eyJ", "eyJh.eyJb", "eyJh.eyJb.", "eyJh.eyJb.c.d", "xeyJh.eyJb.c", "eyJh.eyJb.c\n", "eyJh.ey b.c",
+        "fca_x", mint_task_token(KEY, TASK, 1), "eyJh." + "a" * 8200 + ".c", "eyJ\u0661.a.b",
+    ):  # fmt: skip
+        assert not is_jwt(token)
