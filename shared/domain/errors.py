@@ -33,6 +33,10 @@ class Conflict(FacteurError):
     """The same key was used before with another body."""
 
 
+class Unsupported(FacteurError):
+    """The body is encoded in a way that the function does not read."""
+
+
 class TooLarge(FacteurError):
     """The body is larger than the function reads."""
 
@@ -47,3 +51,7 @@ class Unavailable(FacteurError):
 
 class Throttled(Unavailable):
     """Too much at once: try again after `retry_after` seconds."""
+
+
+class InFlight(Unavailable):
+    """Another request with the same key is being worked on: try again for its answer."""

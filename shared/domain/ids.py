@@ -1,5 +1,6 @@
 """Deterministic identifiers: the same fact has the same id in every process, for ever."""
 
+from functools import lru_cache
 from urllib.parse import quote
 from uuid import UUID, uuid5
 
@@ -11,9 +12,15 @@ def stable_id(*parts: str) -> UUID:
     return uuid5(NAMESPACE, "".join(f"{len(part)}:{part}" for part in parts))
 
 
+@lru_cache(maxsize=256)
 def run_id(delivery_id: str) -> UUID:
     """The id of the run that a delivery asks for; the API calls it taskId."""
     return stable_id("run", delivery_id)
+
+
+def http_delivery(caller: str, key: str) -> str:
+    """The delivery id of a task that a caller asked for by a key: the caller is quoted, so no two share one."""
+    return f"http:{quote(caller, safe='')}:{key}"
 
 
 def event_delivery(source: str, event_id: str) -> str:
@@ -21,6 +28,13 @@ def event_delivery(source: str, event_id: str) -> str:
     return f"cloudevent:{quote(source, safe='')}:{event_id}"
 
 
-def resource_name(task_id: UUID, attempt: int) -> str:
+def is_made_here(delivery_id: str) -> bool:
+    """Whether the delivery id is one of those above: no sender may choose such a one."""
+    return delivery_id.startswith(("http:", "cloudevent:"))
+
+
+def resource_name(task_id: UUID, attempt: int, prefix: str = "codex-") -> str:
     """The name of the Job or Workflow of one attempt: at most 63 characters, a DNS label."""
-    return f"codex-{task_id}-{attempt}"
+    if prefix == "codex-":
+        return f"codex-{task_id}-{attempt}"
+    return f"{prefix[:40]}{task_id.hex[:16]}-{attempt}"

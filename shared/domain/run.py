@@ -11,13 +11,14 @@ class RunState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     EXPIRED = "expired"
+    CANCELED = "canceled"
 
     @property
     def final(self) -> bool:
         return not FOLLOWERS[self]
 
 
-_OPEN = frozenset({RunState.FAILED, RunState.EXPIRED})
+_OPEN = frozenset({RunState.FAILED, RunState.EXPIRED, RunState.CANCELED})
 
 # A fast container reports its end before the dispatcher has noted that it runs,
 # so LAUNCHING leads to SUCCEEDED too.
@@ -29,6 +30,7 @@ FOLLOWERS: dict[RunState, frozenset[RunState]] = {
     RunState.SUCCEEDED: frozenset(),
     RunState.FAILED: frozenset(),
     RunState.EXPIRED: frozenset(),
+    RunState.CANCELED: frozenset(),
 }
 
 

@@ -12,7 +12,11 @@ from shared.domain.run import RunState
 
 DEFAULT_DEADLINE_SECONDS = 3600
 MAX_DEADLINE_SECONDS = 86_400
-MAX_PROMPT_CHARACTERS = 200_000
+MAX_PROMPT_CHARACTERS = 1_000_000
+MAX_COALESCE_SECONDS = 86_400
+MIN_PRIORITY, MAX_PRIORITY = -(2**15), 2**15 - 1
+# Both are keys of an index, whose rows have at most 2704 bytes.
+MAX_KEY_BYTES = 2000
 
 
 class Stage(StrEnum):
@@ -42,7 +46,10 @@ class TaskRequest:
     """One task to accept. `delivery_id` is the business key: the same one is the same task.
 
     `payload` is the document as it came, kept in `ideas.payload`. `body_hash` is the SHA-256 of the
-    request's canonical form: the same key with another hash is a conflict.
+    request's canonical form: the same key with another hash is a conflict. `delivery` is the body of a
+    protobuf delivery. `orchestration` is what the orchestrator's switches made of the request. A
+    request with `coalesce_seconds` may become part of an open task for the same work that is not older.
+    `answer` is what its caller is answered, without the token, if a replay must get the same bytes.
     """
 
     delivery_id: str
@@ -64,23 +71,38 @@ class TaskRequest:
     targets: tuple[Target, ...] = ()
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    delivery: bytes | None = None
+    orchestration: Mapping[str, Any] = field(default_factory=dict)
+    coalesce_seconds: int = 0
+    answer: str | None = None
 
     def __post_init__(self) -> None:
         if not self.delivery_id.strip():
             raise Rejected("missing delivery_id")
+        for name, key in (("delivery_id", self.delivery_id), ("the name of the source", self.source_ref)):
+            if len(key) > MAX_KEY_BYTES or len(key.encode(errors="surrogatepass")) > MAX_KEY_BYTES:
+                raise Rejected(f"{name} is longer than {MAX_KEY_BYTES} bytes")
         if not self.prompt.strip():
             raise Rejected("prompt is empty: say what the task is to do")
         if len(self.prompt) > MAX_PROMPT_CHARACTERS:
             raise Rejected(f"prompt is longer than {MAX_PROMPT_CHARACTERS} characters")
         if not 1 <= self.deadline_seconds <= MAX_DEADLINE_SECONDS:
             raise Rejected(f"deadlineSeconds must be from 1 to {MAX_DEADLINE_SECONDS}")
-        if not -32768 <= self.priority <= 32767:
-            raise Rejected("priority must be from -32768 to 32767")
+        if not 0 <= self.coalesce_seconds <= MAX_COALESCE_SECONDS:
+            raise Rejected(f"coalesce must be from 0 to {MAX_COALESCE_SECONDS} seconds")
+        if self.coalesce_seconds and not (self.repository and self.issue_number):
+            raise Rejected("coalesce needs repository and issueNumber: they say which tasks are about the same work")
+        if not MIN_PRIORITY <= self.priority <= MAX_PRIORITY:
+            raise Rejected(f"priority must be from {MIN_PRIORITY} to {MAX_PRIORITY}")
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What intake answers: the ids of the stored task, the same for every replay."""
+    """The ids of the stored task, the same for every replay, and what its caller was answered.
+
+    `answer` is None for a task that was stored by an earlier version. A coalesced delivery has the ids
+    of the task that it became part of.
+    """
 
     run_id: UUID
     task_id: UUID
@@ -89,7 +111,10 @@ class Accepted:
     status: str
     accepted_at: datetime
     body_hash: bytes | None
+    orchestration: Mapping[str, Any]
+    answer: str | None
     duplicate: bool
+    coalesced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +138,18 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
-    """A run that is not finished: whether its launch is overdue, and whether its time is up."""
+    """A run that is not finished: whether its launch is overdue, whether its time is up, and who wants it to end."""
 
     run: Run
     launch_due: bool
     expired: bool
+    canceled_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """The outcome of one wish to cancel; `fresh` unless it changed nothing."""
+
+    status: RunState
+    requested: bool
+    fresh: bool

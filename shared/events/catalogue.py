@@ -4,6 +4,8 @@ Facts carry ids and small facts, never prompts, manifests or secrets. The one co
 `TaskRequested`, carries what a producer may also POST to `/v1/codex/tasks`.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar, TypeVar
 from uuid import UUID
 
@@ -16,6 +18,8 @@ from shared.events.event import Event
 PREFIX = "ai.proompteng.codex."
 PING = "dev.knative.sources.ping"
 JOB_CHANGED = "dev.knative.apiserver.ref.update"
+KAFKA_RECORD = "dev.knative.kafka.event"
+UNKNOWN = "(unknown)"
 
 
 class Fact(msgspec.Struct, frozen=True, rename="camel"):
@@ -72,6 +76,12 @@ class TaskFinished(Fact, frozen=True):
     status: str
 
 
+class TaskCancelRequested(Fact, frozen=True):
+    """Somebody wants a task to end whose job may exist already."""
+
+    type = PREFIX + "task.cancel-requested.v1"
+
+
 class ObjectReference(msgspec.Struct, frozen=True, rename="camel"):
     """The data of JOB_CHANGED: which object changed, as the Knative ApiServerSource says it."""
 
@@ -80,8 +90,28 @@ class ObjectReference(msgspec.Struct, frozen=True, rename="camel"):
     namespace: str = ""
 
 
-FACTS: tuple[type[Fact], ...] = (TaskAccepted, TaskPrepared, RunLaunched, RunReported, TaskFinished)
+FACTS: tuple[type[Fact], ...] = (
+    TaskAccepted,
+    TaskPrepared,
+    RunLaunched,
+    RunReported,
+    TaskFinished,
+    TaskCancelRequested,
+)
 TASK_REQUESTED = PREFIX + "task.requested.v1"
+
+# What people call each type.
+WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        **{
+            type_: type_.removeprefix(PREFIX).removesuffix(".v1")
+            for type_ in (*(fact.type for fact in FACTS), TASK_REQUESTED)
+        },
+        PING: "tick",
+        JOB_CHANGED: "a job changed",
+        KAFKA_RECORD: "a Kafka record",
+    }
+)
 
 AnyStruct = TypeVar("AnyStruct", bound=msgspec.Struct)
 

@@ -27,6 +27,10 @@ _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})?")
 _TO_PERCENT = re.compile(rb'[^!-~]|["%]')
 
 
+# The headers by which an event is told from another message.
+MARKS = ("content-type", *(_PREFIX + name for name in attributes.REQUIRED))
+
+
 def is_event(headers: Mapping[str, str]) -> bool:
     """Whether the message means to be an event, valid or not."""
     names = {name.lower(): value for name, value in headers.items()}

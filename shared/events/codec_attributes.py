@@ -41,11 +41,12 @@ _TIME = re.compile(
 
 def build(attributes: Mapping[str, str]) -> Event:
     """The event with these attributes, `specversion` among them; Malformed if any breaks a rule."""
-    for name, value in attributes.items():
+    for name in attributes.keys() - CORE:
         check_name(name)
-        if _FORBIDDEN.search(value):
-            known = name if name in CORE else "an extension"
-            raise Malformed(f"{known} contains a control character, a surrogate or a noncharacter")
+    if _FORBIDDEN.search("".join(attributes.values())):
+        known = next(name for name, value in attributes.items() if _FORBIDDEN.search(value))
+        known = known if known in CORE else "an extension"
+        raise Malformed(f"{known} contains a control character, a surrogate or a noncharacter")
     for name in REQUIRED:
         if name not in attributes:
             raise Malformed(f"{name} is missing")

@@ -8,7 +8,7 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from shared.domain.errors import Rejected, Unavailable
+from shared.domain.errors import InFlight, Rejected, Unavailable
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -16,6 +16,7 @@ Parameters = Mapping[str, Any]
 Cursor = psycopg.Cursor[DictRow]
 
 
+_PATIENCE = "SET lock_timeout = '2s'"
 _READY = "SELECT FROM codex_kb.codex_tasks LIMIT 0"
 
 
@@ -36,6 +37,7 @@ class Database:
             timeout=timeout,
             open=False,
             kwargs={"autocommit": True, "row_factory": dict_row, "connect_timeout": 5},
+            configure=_be_patient,
             reconnect_timeout=timeout,
         )
 
@@ -88,6 +90,11 @@ def _check(dsn: str) -> None:
         raise Unavailable("FACTEUR_POSTGRES_DSN must be like postgresql://user:password@host:5432/database") from None
 
 
+def _be_patient(connection: psycopg.Connection[DictRow]) -> None:
+    # A row that a frozen or broken client holds must not hold up everybody else's request.
+    connection.execute(_PATIENCE)
+
+
 def _execute(cursor: Cursor, statement: str, parameters: Parameters) -> Cursor:
     return cursor.execute(statement.encode(), parameters)
 
@@ -104,6 +111,10 @@ def _connection_died(error: psycopg.OperationalError) -> bool:
 def _translated() -> Iterator[None]:
     try:
         yield
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+        raise InFlight("another request is working on the same: try again") from None
+    except psycopg.errors.ProgramLimitExceeded:
+        raise Rejected("a value is too long to be stored") from None
     except psycopg.OperationalError:
         raise Unavailable("the database is away: try again") from None
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):

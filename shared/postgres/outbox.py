@@ -10,6 +10,8 @@ from shared.postgres.database import Cursor, Database
 
 log = logging.getLogger(__name__)
 
+A_ROUND = 100
+
 _ADD = "INSERT INTO codex_kb.outbox (id, event) VALUES (%(id)s, %(event)s) ON CONFLICT DO NOTHING"
 
 _REMOVE = "DELETE FROM codex_kb.outbox WHERE id = ANY(%(ids)s::uuid[])"
@@ -22,9 +24,9 @@ ORDER BY created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 """
 
 
-def add(cursor: Cursor, event: Event) -> None:
-    """Puts an event into the outbox, inside the caller's transaction."""
-    cursor.execute(_ADD.encode(), stored(event))
+def add(cursor: Cursor, event: Event, row: str | None = None) -> None:
+    """Puts an event into the outbox, inside the caller's transaction; its row is the event's id, or `row`."""
+    cursor.execute(_ADD.encode(), stored(event) | ({"id": row} if row else {}))
 
 
 def stored(event: Event) -> dict[str, str]:
@@ -42,7 +44,7 @@ class PgOutbox:
         """The broker has these events."""
         self._database.do(_REMOVE, {"ids": list(ids)})
 
-    def relay(self, publish: Callable[[Event], None], limit: int = 100, older_than: float = 3.0) -> int:
+    def relay(self, publish: Callable[[Event], None], limit: int = A_ROUND, older_than: float = 3.0) -> int:
         """Publishes what was left over for `older_than` seconds; how many the broker took.
 
         Two relays never take the same event at once. A broker that is away ends the round; an event

@@ -105,6 +105,10 @@ class PgReports:
         parameters = {"id": task, "event_ids": [report.event_id for report in reports]}
         return {row["event_id"] for row in cursor.execute(_KNOWN.encode(), parameters).fetchall()}
 
+    def canceled_by(self, task: UUID) -> str | None:
+        """Who wanted the task to end; None if nobody did."""
+        return runs.canceled_by(self._database, task)
+
     def begin_upload(self, task: UUID, attempt: int, upload: Upload) -> None:
         """Notes an upload that was promised; the same one twice is once. Conflict once the attempt is over."""
 

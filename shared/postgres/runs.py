@@ -6,7 +6,7 @@ from uuid import UUID
 
 from shared.domain.memory import Recalled
 from shared.domain.run import RunState, predecessors
-from shared.domain.task import OpenRun, Run
+from shared.domain.task import Cancellation, OpenRun, Run
 from shared.events.event import Event
 from shared.postgres import inbox, outbox
 from shared.postgres.database import Cursor, Database
@@ -20,15 +20,16 @@ WHERE id = %(id)s AND status = ANY(%(from)s)
 """
 
 # A run that is being launched already is handed out again: the launch is safe to repeat.
+# One that is to be canceled is not handed out any more.
 _CLAIM = f"""
 WITH claimed AS (
     UPDATE codex_kb.codex_tasks SET status = 'launching', attempt = attempt + 1, updated_at = now()
-    WHERE id = %(id)s AND status = ANY(%(from)s)
+    WHERE id = %(id)s AND status = ANY(%(from)s) AND cancel_requested_at IS NULL
     RETURNING {_RUN}
 )
 SELECT {_RUN} FROM claimed
 UNION ALL
-SELECT {_RUN} FROM codex_kb.codex_tasks WHERE id = %(id)s AND status = 'launching'
+SELECT {_RUN} FROM codex_kb.codex_tasks WHERE id = %(id)s AND status = 'launching' AND cancel_requested_at IS NULL
 """  # noqa: S608  # the only thing put in is the list of columns above
 
 _LAUNCHED = """
@@ -39,6 +40,10 @@ WITH moved AS (
         token_hash = %(token_hash)s, updated_at = now()
     WHERE id = %(id)s AND attempt = %(attempt)s
     RETURNING id, status
+), told AS (
+    INSERT INTO codex_kb.run_events (task_run_id, event_type, payload)
+    SELECT id, 'launched', jsonb_build_object('attempt', %(attempt)s::int, 'resource', %(resource)s::text) FROM moved
+    ON CONFLICT DO NOTHING
 ), run AS (
     UPDATE codex_kb.task_runs
     SET status = moved.status, external_run_id = %(resource)s, started_at = coalesce(started_at, now()),
@@ -61,6 +66,9 @@ WITH moved AS (
     SET status = %(to)s, reason = %(reason)s, result = %(result)s, finished_at = now(), updated_at = now()
     WHERE id = %(id)s AND attempt = %(attempt)s AND status = ANY(%(from)s)
     RETURNING id
+), told AS (
+    INSERT INTO codex_kb.run_events (task_run_id, event_type, payload)
+    SELECT id, %(to)s, jsonb_build_object('reason', %(reason)s::text, 'result', %(result)s::text) FROM moved
 ), run AS (
     UPDATE codex_kb.task_runs
     SET status = %(to)s, completed_at = now(), updated_at = now(),
@@ -71,14 +79,33 @@ WITH moved AS (
 UPDATE codex_kb.tasks SET state = %(to)s, updated_at = now() FROM run WHERE tasks.id = run.task_id
 """
 
+# Locked: a run that is claimed or ended meanwhile is seen as it is then.
+_LOCK = """
+SELECT id, attempt, status, cancel_requested_at IS NOT NULL AS requested FROM codex_kb.codex_tasks
+WHERE id = %(id)s AND tenant = %(tenant)s FOR UPDATE
+"""
+
+_REQUEST_CANCEL = """
+WITH wanted AS (
+    UPDATE codex_kb.codex_tasks SET cancel_requested_at = now(), cancel_requested_by = %(by)s WHERE id = %(id)s
+    RETURNING id
+)
+INSERT INTO codex_kb.run_events (task_run_id, event_type, actor, payload)
+SELECT id, 'cancel requested', %(by)s, jsonb_build_object('caller', %(by)s::text) FROM wanted
+"""
+
+_CANCELED_BY = "SELECT cancel_requested_by FROM codex_kb.codex_tasks WHERE id = %(id)s"
+
 # Open runs that nothing has moved for a while, with what is due; the database's clock decides.
 _OPEN = f"""
 SELECT {_RUN},
     status IN ('accepted', 'prepared') AND updated_at < now() - %(stuck)s * interval '1 second'
         OR status = 'launching' AND updated_at < now() - %(slow)s * interval '1 second' AS launch_due,
-    status = 'running' AND launched_at + (deadline_seconds + 30) * interval '1 second' < now() AS expired
+    status = 'running' AND launched_at + (deadline_seconds + 30) * interval '1 second' < now() AS expired,
+    cancel_requested_by
 FROM codex_kb.codex_tasks
 WHERE finished_at IS NULL AND (%(resource)s::text IS NULL OR kubernetes_job_name = %(resource)s)
+    AND (%(id)s::uuid IS NULL OR id = %(id)s)
 ORDER BY created_at LIMIT %(limit)s
 """  # noqa: S608  # the only thing put in is the list of columns above
 
@@ -96,8 +123,14 @@ def finish(cursor: Cursor, run: UUID, attempt: int, state: RunState, reason: str
     return cursor.execute(_FINISH.encode(), parameters).rowcount == 1
 
 
+def canceled_by(database: Database, run: UUID) -> str | None:
+    """Who wanted the run to end; None if nobody did."""
+    row = database.one(_CANCELED_BY, {"id": run})
+    return row["cancel_requested_by"] if row else None
+
+
 class PgRuns:
-    """Runs, as the dispatcher moves them."""
+    """Runs, as they are moved."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -148,18 +181,48 @@ class PgRuns:
 
         return self._database.transaction(work)
 
+    def cancel(self, run: UUID, tenant: str, by: str, requested: Event, ended: Event) -> Cancellation | None:
+        """Ends a run that is not launched, with `ended`; asks for the end of one that may be, with `requested`.
+
+        None if the tenant has no such run. A run that is over, or to be canceled already, stays as it is.
+        """
+
+        def work(cursor: Cursor) -> Cancellation | None:
+            row = cursor.execute(_LOCK.encode(), {"id": run, "tenant": tenant}).fetchone()
+            if row is None:
+                return None
+            state = RunState(row["status"])
+            if state.final or row["requested"]:
+                return Cancellation(state, row["requested"], fresh=False)
+            cursor.execute(_REQUEST_CANCEL.encode(), {"id": run, "by": by})
+            waits = state in (RunState.ACCEPTED, RunState.PREPARED)
+            if waits:
+                finish(cursor, run, row["attempt"], RunState.CANCELED, f"canceled by {by}", "")
+            outbox.add(cursor, ended if waits else requested)
+            return Cancellation(RunState.CANCELED if waits else state, True, fresh=True)
+
+        return self._database.transaction(work)
+
+    def canceled_by(self, run: UUID) -> str | None:
+        """Who wanted the run to end; None if nobody did."""
+        return canceled_by(self._database, run)
+
     def open(self, stuck_seconds: float = 60, slow_seconds: float = 30, limit: int = 500) -> list[OpenRun]:
         """Every run that is not finished, oldest first."""
-        return self._open({"stuck": stuck_seconds, "slow": slow_seconds, "limit": limit, "resource": None})
+        return self._open({"stuck": stuck_seconds, "slow": slow_seconds, "limit": limit})
 
     def open_by_resource(self, resource: str) -> OpenRun | None:
         """The unfinished run whose job has this name."""
-        found = self._open({"stuck": 60, "slow": 30, "limit": 1, "resource": resource})
-        return found[0] if found else None
+        return next(iter(self._open({"resource": resource})), None)
+
+    def open_by_id(self, run: UUID) -> OpenRun | None:
+        """The run with this id, unless it is finished."""
+        return next(iter(self._open({"id": run})), None)
 
     def _open(self, parameters: dict[str, Any]) -> list[OpenRun]:
-        rows = self._database.all(_OPEN, parameters)
-        return [OpenRun(_run(row), row["launch_due"], row["expired"]) for row in rows]
+        every = {"stuck": 60, "slow": 30, "limit": 1, "resource": None, "id": None}
+        rows = self._database.all(_OPEN, every | parameters)
+        return [OpenRun(_run(row), row["launch_due"], row["expired"], row["cancel_requested_by"]) for row in rows]
 
 
 def prepare(cursor: Cursor, run: UUID) -> None:

@@ -1,54 +1,83 @@
-"""Tasks as intake knows them: accepted once, looked at often."""
+"""Tasks as intake accepts them, once."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
+import msgspec
 import psycopg
-from psycopg.types.json import Jsonb
 
+from shared.domain.errors import Rejected
 from shared.domain.ids import run_id
 from shared.domain.task import Accepted, Target, TaskRequest
+from shared.events import codec
 from shared.events.event import Event
-from shared.postgres import outbox
-from shared.postgres.database import Database, Row
+from shared.postgres.database import Cursor, Database, Row
+from shared.postgres.group_commit import GroupCommit
 
-# One statement, so one round trip and one transaction. A delivery that is known already inserts
-# nothing; one that another transaction is inserting right now fails on task_runs_delivery_unique.
-# Ideas and tasks have random ids: a derived one would be a second key to conflict on, which ON CONFLICT
-# does not catch when two deliveries of one issue come at the same moment.
+_NULL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+# More in one statement brings no more, and makes its callers wait. A large task counts as many.
+_MOST_AT_ONCE = 32
+_COUNTS_AS_ONE = 8192  # bytes
+# How long a statement waits for a row of another transaction. One for many shall not wait for the sake of one.
+_LOCK_TIMEOUT, _LOCK_TIMEOUT_OF_MANY = "1s", "250ms"
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    request: TaskRequest
+    encoded: bytes
+
+
+# One statement, so one round trip and one transaction, for one delivery or for many. A delivery that is
+# known already inserts nothing; one that another transaction is inserting right now fails on
+# task_runs_delivery_unique. Ideas go in the order of their key, so that two processes never wait for each
+# other's rows. Ideas and tasks have random ids: a derived one would be a second key to conflict on, which
+# ON CONFLICT does not catch when two deliveries of one issue come at the same moment.
 _ACCEPT = """
-WITH idea AS (
+WITH patience AS MATERIALIZED (
+    SELECT set_config('lock_timeout', %(lock_timeout)s, true)
+), given AS MATERIALIZED (
+    SELECT given.* FROM patience, jsonb_to_recordset(%(tasks)s) AS given (
+        run_id UUID, delivery_id TEXT, source_type TEXT, source_ref TEXT, caller TEXT, tenant TEXT, prompt TEXT,
+        stage TEXT, mode TEXT, repository TEXT, base TEXT, head TEXT, priority SMALLINT, deadline_seconds INTEGER,
+        tags TEXT[], body_hash TEXT, delivery TEXT, answer TEXT, traceparent TEXT, payload JSONB, metadata JSONB,
+        row_metadata JSONB, targets JSONB, orchestration JSONB, event_id UUID, event TEXT)
+    WHERE NOT EXISTS (SELECT FROM codex_kb.task_runs WHERE task_runs.delivery_id = given.delivery_id)
+        AND NOT EXISTS (SELECT FROM codex_kb.coalesced_deliveries AS merged
+            WHERE merged.delivery_id = given.delivery_id)
+), idea AS (
     INSERT INTO codex_kb.ideas (source_type, source_ref, priority, status, payload)
-    SELECT %(source_type)s, %(source_ref)s, %(priority)s, 'received', %(payload)s
-    WHERE NOT EXISTS (SELECT FROM codex_kb.task_runs WHERE delivery_id = %(delivery_id)s)
+    SELECT source_type, source_ref, priority, 'received', payload FROM given ORDER BY source_type, source_ref
     ON CONFLICT (source_type, source_ref) DO UPDATE
         SET priority = EXCLUDED.priority, payload = EXCLUDED.payload, updated_at = now()
-    RETURNING id
+    RETURNING id, source_type, source_ref
 ), task AS (
     INSERT INTO codex_kb.tasks (idea_id, stage, state, metadata)
-    SELECT idea.id, %(stage)s, 'queued', %(row_metadata)s FROM idea
+    SELECT idea.id, stage, 'queued', row_metadata FROM given JOIN idea USING (source_type, source_ref)
     ON CONFLICT (idea_id, stage) DO UPDATE
         SET state = 'queued', metadata = EXCLUDED.metadata, updated_at = now()
     RETURNING id, idea_id
 ), run AS (
     INSERT INTO codex_kb.task_runs (id, task_id, status, metadata, delivery_id)
-    SELECT %(run_id)s, task.id, 'queued', %(row_metadata)s, %(delivery_id)s FROM task
-    RETURNING id
+    SELECT run_id, task.id, 'queued', row_metadata, delivery_id
+    FROM given JOIN idea USING (source_type, source_ref) JOIN task ON task.idea_id = idea.id
+    RETURNING id, task_id
 ), control AS (
     INSERT INTO codex_kb.codex_tasks (id, caller, tenant, prompt, stage, mode, repository, base, head, targets,
-        tags, metadata, priority, deadline_seconds, body_hash, status, traceparent)
-    SELECT run.id, %(caller)s, %(tenant)s, %(prompt)s, %(stage)s, %(mode)s, %(repository)s, %(base)s, %(head)s,
-        %(targets)s, %(tags)s, %(metadata)s, %(priority)s, %(deadline_seconds)s, %(body_hash)s, 'accepted',
-        %(traceparent)s
-    FROM run
-    RETURNING status, created_at, body_hash
+        tags, metadata, priority, deadline_seconds, body_hash, status, traceparent, delivery, orchestration, answer)
+    SELECT run.id, caller, tenant, prompt, stage, mode, repository, base, head, targets, tags, metadata, priority,
+        deadline_seconds, decode(body_hash, 'hex'), 'accepted', traceparent, decode(delivery, 'base64'),
+        orchestration, answer
+    FROM run JOIN given ON given.run_id = run.id
+    RETURNING id, created_at
 ), announced AS (
-    INSERT INTO codex_kb.outbox (id, event) SELECT %(event_id)s, %(event)s FROM control ON CONFLICT DO NOTHING
+    INSERT INTO codex_kb.outbox (id, event)
+    SELECT event_id, event FROM control JOIN given ON given.run_id = control.id ON CONFLICT DO NOTHING
 )
-SELECT run.id AS run_id, task.id AS task_id, task.idea_id, control.status, control.created_at AS accepted_at,
-    control.body_hash, %(stage)s AS stage
-FROM run, task, control
+SELECT run.id AS run_id, task.id AS task_id, task.idea_id, control.created_at AS accepted_at
+FROM run JOIN task ON task.id = run.task_id JOIN control ON control.id = run.id
 """
 
 # Rows of the earlier system have no codex_tasks beside them.
@@ -56,52 +85,32 @@ _ACCEPTED = """
 SELECT task_runs.id AS run_id, tasks.id AS task_id, tasks.idea_id, tasks.stage,
     coalesce(codex_tasks.status, task_runs.status) AS status,
     coalesce(codex_tasks.created_at, task_runs.created_at) AS accepted_at,
-    codex_tasks.body_hash
+    coalesce(merged.body_hash, codex_tasks.body_hash) AS body_hash, codex_tasks.orchestration, codex_tasks.answer,
+    merged.run_id IS NOT NULL AS coalesced
 FROM codex_kb.task_runs
 JOIN codex_kb.tasks ON tasks.id = task_runs.task_id
 LEFT JOIN codex_kb.codex_tasks ON codex_tasks.id = task_runs.id
-WHERE task_runs.delivery_id = %(delivery_id)s
+LEFT JOIN codex_kb.coalesced_deliveries AS merged
+    ON merged.run_id = task_runs.id AND merged.delivery_id = %(delivery_id)s
+WHERE task_runs.delivery_id = %(delivery_id)s OR merged.run_id IS NOT NULL
 """
 
-_STATUS = """
-SELECT codex_tasks.id::text AS "taskId", status, reason, result, stage, mode, repository, base, head, caller,
-    attempt AS attempts, priority, deadline_seconds AS "deadlineSeconds", tags, targets, metadata, usage,
-    kubernetes_job_name AS "jobName", argo_workflow_name AS "workflowName",
-    codex_tasks.created_at AS "acceptedAt", launched_at AS "launchedAt", finished_at AS "finishedAt",
-    (SELECT coalesce(jsonb_agg(jsonb_build_object('id', artifacts.id, 'name', artifacts.metadata->>'name',
-        'size', artifacts.metadata->'size', 'sha256', checksum, 'uri', uri) ORDER BY artifacts.created_at), '[]')
-     FROM codex_kb.artifacts WHERE task_run_id = codex_tasks.id) AS artifacts,
-    (SELECT jsonb_build_object('stored', count(*), 'embedded', count(embedding), 'models',
-        coalesce(jsonb_agg(DISTINCT model) FILTER (WHERE model IS NOT NULL), '[]'))
-     FROM codex_kb.codex_task_memory_index WHERE task_id = codex_tasks.id) AS memory
-FROM codex_kb.codex_tasks WHERE codex_tasks.id = %(id)s AND tenant = %(tenant)s
-"""
+# Deliveries for the same work wait for each other here, until the transaction ends.
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended(%(work)s, 0))"
 
-_TIMELINE = """
-SELECT at, what, detail FROM (
-    SELECT created_at AS at, 0 AS place, 'accepted' AS what,
-        jsonb_build_object('caller', caller, 'stage', stage, 'mode', mode) AS detail
-    FROM codex_kb.codex_tasks WHERE id = %(id)s
-    UNION ALL
-    SELECT created_at, 1, 'remembered', jsonb_build_object('kind', kind, 'model', model)
-    FROM codex_kb.codex_task_memory_index WHERE task_id = %(id)s
-    UNION ALL
-    SELECT shown_at, 2, 'memory shown', jsonb_build_object('channel', channel, 'score', score, 'kind', memory.kind,
-        'memoryId', memory.id, 'ofTask', memory.task_id)
-    FROM codex_kb.memory_exposure JOIN codex_kb.codex_task_memory_index AS memory ON memory.id = memory_id
-    WHERE memory_exposure.task_id = %(id)s
-    UNION ALL
-    SELECT launched_at, 3, 'launched', jsonb_build_object('attempt', attempt, 'resource', kubernetes_job_name)
-    FROM codex_kb.codex_tasks WHERE id = %(id)s AND launched_at IS NOT NULL
-    UNION ALL
-    SELECT received_at, 4, event_type, jsonb_build_object('attempt', attempt, 'sequence', sequence, 'content', content)
-    FROM codex_kb.codex_task_events WHERE task_id = %(id)s
-    UNION ALL
-    SELECT finished_at, 5, status, jsonb_build_object('reason', reason, 'result', result)
-    FROM codex_kb.codex_tasks WHERE id = %(id)s AND finished_at IS NOT NULL
-) AS story
-WHERE EXISTS (SELECT FROM codex_kb.codex_tasks WHERE id = %(id)s AND tenant = %(tenant)s)
-ORDER BY at, place
+_MERGE = """
+INSERT INTO codex_kb.coalesced_deliveries (delivery_id, run_id, body_hash)
+SELECT %(delivery_id)s, codex_tasks.id, %(body_hash)s
+FROM codex_kb.ideas
+JOIN codex_kb.tasks ON tasks.idea_id = ideas.id AND tasks.stage = %(stage)s
+JOIN codex_kb.task_runs ON task_runs.task_id = tasks.id
+JOIN codex_kb.codex_tasks ON codex_tasks.id = task_runs.id
+WHERE ideas.source_type = %(source_type)s AND ideas.source_ref = %(source_ref)s
+    AND codex_tasks.caller = %(caller)s AND codex_tasks.tenant = %(tenant)s AND finished_at IS NULL
+    AND codex_tasks.created_at > now() - %(window)s * interval '1 second'
+    AND NOT EXISTS (SELECT FROM codex_kb.task_runs AS known WHERE known.delivery_id = %(delivery_id)s)
+ORDER BY codex_tasks.created_at DESC LIMIT 1
+ON CONFLICT DO NOTHING
 """
 
 
@@ -110,34 +119,96 @@ class PgTasks:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._commit = GroupCommit(self._insert, _keys, _weight, _MOST_AT_ONCE)
 
     def accept(self, request: TaskRequest, announcement: Event, traceparent: str | None) -> Accepted:
-        """Stores the task with its announcement, or finds what an earlier delivery stored."""
+        """Stores the task with its announcement, or finds what an earlier delivery stored.
+
+        With `coalesce_seconds` it may become part of an open task of the same caller for the same work.
+        Rejected if a text cannot be stored; InFlight if the same delivery is just being stored elsewhere.
+        """
+        item = _Item(request, _encoded(request, announcement, traceparent))
         try:
-            row = self._database.one(_ACCEPT, _columns(request, announcement, traceparent))
+            if request.coalesce_seconds:
+                return self._coalesce(item)
+            row = self._commit(item)
         except psycopg.errors.UniqueViolation:
             row = None
-        if row is not None:
-            return Accepted(**row, duplicate=False)
-        return Accepted(**self._accepted(request.delivery_id), duplicate=True)
+        return _fresh(request, row) if row else self._accepted(request.delivery_id)
 
-    def _accepted(self, delivery_id: str) -> Row:
+    def _insert(self, items: Sequence[_Item]) -> list[Row | None]:
+        rows = {row["run_id"]: row for row in self._database.all(_ACCEPT, _together(items))}
+        return [rows.get(run_id(item.request.delivery_id)) for item in items]
+
+    def _coalesce(self, item: _Item) -> Accepted:
+        request = item.request
+        parameters = {
+            "delivery_id": request.delivery_id,
+            "body_hash": request.body_hash,
+            "stage": request.stage,
+            "source_type": request.source_type,
+            "source_ref": request.source_ref,
+            "caller": request.caller,
+            "tenant": request.tenant,
+            "window": request.coalesce_seconds,
+            "work": "\n".join((request.source_type, request.source_ref, request.stage)),
+        }
+
+        def work(cursor: Cursor) -> tuple[Row | None, bool]:
+            cursor.execute(_ONE_AT_A_TIME.encode(), parameters)
+            if cursor.execute(_MERGE.encode(), parameters).rowcount:
+                return None, True
+            return cursor.execute(_ACCEPT.encode(), _together([item])).fetchone(), False
+
+        row, merged = self._database.transaction(work)
+        return _fresh(request, row) if row else self._accepted(request.delivery_id, duplicate=not merged)
+
+    def _accepted(self, delivery_id: str, duplicate: bool = True) -> Accepted:
         row = self._database.one(_ACCEPTED, {"delivery_id": delivery_id})
         if row is None:
             raise LookupError("a delivery that could not be inserted cannot be found")
-        return row
+        return Accepted(**{**row, "orchestration": row["orchestration"] or {}}, duplicate=duplicate)
 
-    def status(self, task_id: UUID, tenant: str) -> Mapping[str, Any] | None:
-        """The task as the API shows it, None if the tenant has no such task."""
-        return self._database.one(_STATUS, {"id": task_id, "tenant": tenant})
 
-    def timeline(self, task_id: UUID, tenant: str) -> Sequence[Mapping[str, Any]]:
-        """What happened to the task, oldest first; empty if the tenant has no such task."""
-        return self._database.all(_TIMELINE, {"id": task_id, "tenant": tenant})
+def _fresh(request: TaskRequest, row: Row) -> Accepted:
+    return Accepted(
+        **row,
+        stage=request.stage,
+        status="accepted",
+        body_hash=request.body_hash,
+        orchestration=request.orchestration,
+        answer=request.answer,
+        duplicate=False,
+    )
+
+
+def _together(items: Sequence[_Item]) -> dict[str, str]:
+    """The parameters of `_ACCEPT`."""
+    tasks = b"[%s]" % b",".join(item.encoded for item in items)
+    return {"tasks": tasks.decode(), "lock_timeout": _LOCK_TIMEOUT if len(items) == 1 else _LOCK_TIMEOUT_OF_MANY}
+
+
+def _weight(item: _Item) -> int:
+    return 1 + len(item.encoded) // _COUNTS_AS_ONE
+
+
+def _keys(item: _Item) -> tuple[Hashable, ...]:
+    """What no other task that is stored at the same time may have."""
+    return ("delivery", item.request.delivery_id), (item.request.source_type, item.request.source_ref)
+
+
+def _encoded(request: TaskRequest, announcement: Event, traceparent: str | None) -> bytes:
+    """The columns of one task as a JSON object; Rejected if a text of it cannot be stored."""
+    try:
+        encoded = msgspec.json.encode(_columns(request, announcement, traceparent))
+    except UnicodeEncodeError:
+        raise Rejected("a text holds a lone surrogate, which cannot be stored") from None
+    if b"\\u0000" in encoded and _NULL.search(encoded):
+        raise Rejected("a text holds the character U+0000, which cannot be stored")
+    return encoded
 
 
 def _columns(request: TaskRequest, announcement: Event, traceparent: str | None) -> dict[str, Any]:
-    event = outbox.stored(announcement)
     return {
         "run_id": run_id(request.delivery_id),
         "delivery_id": request.delivery_id,
@@ -153,15 +224,18 @@ def _columns(request: TaskRequest, announcement: Event, traceparent: str | None)
         "head": request.head,
         "priority": request.priority,
         "deadline_seconds": request.deadline_seconds,
-        "tags": list(request.tags),
-        "body_hash": request.body_hash,
-        "payload": Jsonb(dict(request.payload)),
-        "metadata": Jsonb(dict(request.metadata)),
-        "row_metadata": Jsonb(_row_metadata(request)),
-        "targets": Jsonb([_target(target) for target in request.targets]),
-        "event_id": event["id"],
-        "event": event["event"],
+        "tags": request.tags,
+        "body_hash": request.body_hash.hex(),
+        "delivery": request.delivery,
+        "answer": request.answer,
         "traceparent": traceparent,
+        "payload": request.payload,
+        "metadata": request.metadata,
+        "row_metadata": _row_metadata(request),
+        "targets": [_target(target) for target in request.targets],
+        "orchestration": request.orchestration,
+        "event_id": announcement.id,
+        "event": codec.to_json(announcement).decode(),
     }
 
 

@@ -32,6 +32,8 @@ class FakeMemories:
         for row in rows:
             key = (row.text.task_id, row.text.kind, row.text.source_ref, row.chunk)
             if row.vector is not None or key not in self.world.memories:
+                if key not in self.world.memories:
+                    self.world.tasks[row.text.task_id].tell("remembered", kind=row.text.kind, model=row.model)
                 self.world.memories[key] = row
         if announcement:
             prepared = self.world.tasks.get(UUID(announcement.subject or ""))
@@ -57,7 +59,11 @@ class FakeMemories:
         return self._best([(row, count / (count + 1)) for row, count in scored if count], limit)
 
     def expose(self, task: UUID, attempt: int, shown: Sequence[Recalled]) -> None:
-        self.world.tasks[task].shown += [("query", recalled.memory.id) for recalled in shown]
+        kept = self.world.tasks[task]
+        for one in [("query", recalled.memory.id) for recalled in shown]:
+            if one not in kept.shown:
+                kept.shown.append(one)
+                kept.tell("memory shown", channel="query", memoryId=str(one[1]))
 
     def prompt(self, task: UUID) -> tuple[str, str, int] | None:
         kept = self.world.tasks.get(task)

@@ -1,20 +1,22 @@
 """The stores in memory: what the doors to Postgres promise, in as few lines as that takes."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
+from shared.domain.cursors import EntryId
 from shared.domain.errors import Conflict, NotFound, Unavailable
 from shared.domain.ids import run_id, stable_id
 from shared.domain.memory import Recalled
 from shared.domain.memory_index import MemoryRow
 from shared.domain.report import End, Recorded, Report, Upload
 from shared.domain.run import RunState, predecessors
-from shared.domain.task import Accepted, OpenRun, Run, TaskRequest
+from shared.domain.task import Accepted, Cancellation, OpenRun, Run, TaskRequest
+from shared.domain.timeline import Entry
 from shared.events.event import Event
 
 EventKey = tuple[str, str, str]
@@ -37,6 +39,8 @@ class Kept:
     uploads: dict[UUID, Upload] = field(default_factory=dict)
     artifacts: dict[UUID, str] = field(default_factory=dict)
     shown: list[tuple[str, UUID]] = field(default_factory=list)
+    canceled_by: str | None = None
+    story: list[Entry] = field(default_factory=list)
 
     def move(self, state: RunState, **changes: Any) -> bool:
         if self.run.status not in predecessors(state):
@@ -44,6 +48,16 @@ class Kept:
         self.run = replace(self.run, status=state, **changes)
         self.moved_at = time.monotonic()
         return True
+
+    def tell(self, what: str, **detail: Any) -> None:
+        self.story.append(Entry(EntryId(len(self.story)), datetime.now(UTC), what, detail))
+
+    def end(self, state: RunState, reason: str, result: str) -> bool:
+        moved = self.move(state)
+        if moved:
+            self.reason, self.result = reason, result
+            self.tell(state.value, reason=reason, result=result)
+        return moved
 
 
 @dataclass
@@ -53,6 +67,7 @@ class World:
     tasks: dict[UUID, Kept] = field(default_factory=dict)
     outbox: dict[str, tuple[float, Event]] = field(default_factory=dict)
     inbox: set[EventKey] = field(default_factory=set)
+    merged: dict[str, tuple[UUID, bytes]] = field(default_factory=dict)
     memories: dict[tuple[UUID, str, str, int], MemoryRow] = field(default_factory=dict)
 
     def announce(self, event: Event | None) -> None:
@@ -82,22 +97,45 @@ class FakeTasks:
         run = run_id(request.delivery_id)
         if run in self.world.tasks:
             return replace(self.world.tasks[run].accepted, duplicate=True)
+        if into := self.world.merged.get(request.delivery_id):
+            return replace(self.world.tasks[into[0]].accepted, body_hash=into[1], duplicate=True, coalesced=True)
+        if open_task := self._open_sibling(request):
+            self.world.merged[request.delivery_id] = open_task, request.body_hash
+            accepted = self.world.tasks[open_task].accepted
+            return replace(accepted, body_hash=request.body_hash, coalesced=True)
         idea = stable_id("idea", request.source_type, request.source_ref)
         task = stable_id("task", str(idea), request.stage)
         now = datetime.now(UTC)
-        accepted = Accepted(run, task, idea, request.stage, "accepted", now, request.body_hash, False)
+        accepted = Accepted(
+            run,
+            task,
+            idea,
+            request.stage,
+            "accepted",
+            now,
+            request.body_hash,
+            request.orchestration,
+            request.answer,
+            duplicate=False,
+        )
         shared = {name: getattr(request, name) for name in Run.__slots__ if hasattr(request, name)}
         first = Run(id=run, attempt=0, status=RunState.ACCEPTED, traceparent=traceparent, **shared)
-        self.world.tasks[run] = Kept(request, accepted, first)
+        kept = self.world.tasks[run] = Kept(request, accepted, first)
+        kept.tell("accepted", caller=request.caller, stage=str(request.stage), mode=str(request.mode))
         self.world.announce(announcement)
         return accepted
 
-    def status(self, task_id: UUID, tenant: str) -> Mapping[str, Any] | None:
-        kept = self.world.tasks.get(task_id)
-        if kept is None or kept.run.tenant != tenant:
-            return None
-        facts = {"status": kept.run.status.value, "reason": kept.reason, "result": kept.result}
-        return facts | {"taskId": str(task_id), "attempts": kept.run.attempt, "usage": kept.usage}
+    def _open_sibling(self, request: TaskRequest) -> UUID | None:
+        def same(kept: Kept) -> bool:
+            ours, theirs = request, kept.request
+            return (
+                (theirs.source_type, theirs.source_ref, theirs.stage) == (ours.source_type, ours.source_ref, ours.stage)
+                and (theirs.caller, theirs.tenant) == (ours.caller, ours.tenant)
+                and not kept.run.status.final
+                and datetime.now(UTC) - kept.accepted.accepted_at < timedelta(seconds=ours.coalesce_seconds)
+            )
+
+        return next((task for task, kept in reversed(self.world.tasks.items()) if same(kept)), None)
 
 
 @dataclass
@@ -106,7 +144,7 @@ class FakeRuns:
 
     def claim(self, run: UUID) -> Run | None:
         kept = self.world.tasks.get(run)
-        if kept is None:
+        if kept is None or kept.canceled_by:
             return None
         kept.move(RunState.LAUNCHING, attempt=kept.run.attempt + 1)
         return kept.run if kept.run.status is RunState.LAUNCHING else None
@@ -123,19 +161,41 @@ class FakeRuns:
         if received and not self.world.receive("dispatcher", received):
             return False
         kept = self.world.tasks[run.id]
-        kept.resource, kept.launched_at = resource, time.monotonic()
+        known = kept.launched_at is not None
+        kept.resource, kept.launched_at = resource, kept.launched_at or time.monotonic()
         kept.move(RunState.RUNNING)
         kept.shown += [("prompt", recalled.memory.id) for recalled in shown]
+        for recalled in shown:
+            kept.tell("memory shown", channel="prompt", memoryId=str(recalled.memory.id))
+        if not known:
+            kept.tell("launched", attempt=run.attempt, resource=resource)
         self.world.announce(announcement)
         return True
 
     def finish(self, run: Run, state: RunState, reason: str, announcement: Event) -> bool:
         kept = self.world.tasks[run.id]
-        if kept.run.attempt != run.attempt or not kept.move(state):
+        if kept.run.attempt != run.attempt or not kept.end(state, reason, ""):
             return False
-        kept.reason = reason
         self.world.announce(announcement)
         return True
+
+    def cancel(self, run: UUID, tenant: str, by: str, requested: Event, ended: Event) -> Cancellation | None:
+        kept = self.world.tasks.get(run)
+        if kept is None or kept.run.tenant != tenant:
+            return None
+        if kept.run.status.final or kept.canceled_by:
+            return Cancellation(kept.run.status, bool(kept.canceled_by), fresh=False)
+        waits = kept.run.status in (RunState.ACCEPTED, RunState.PREPARED)
+        kept.canceled_by = by
+        kept.tell("cancel requested", caller=by)
+        if waits:
+            kept.end(RunState.CANCELED, f"canceled by {by}", "")
+        self.world.announce(ended if waits else requested)
+        return Cancellation(kept.run.status, True, fresh=True)
+
+    def canceled_by(self, run: UUID) -> str | None:
+        kept = self.world.tasks.get(run)
+        return kept.canceled_by if kept else None
 
     def open(self, stuck_seconds: float = 60, slow_seconds: float = 30, limit: int = 500) -> list[OpenRun]:
         unfinished = [kept for kept in self.world.tasks.values() if not kept.run.status.final]
@@ -144,13 +204,16 @@ class FakeRuns:
     def open_by_resource(self, resource: str) -> OpenRun | None:
         return next((one for one in self.open() if self.world.tasks[one.run.id].resource == resource), None)
 
+    def open_by_id(self, run: UUID) -> OpenRun | None:
+        return next((one for one in self.open() if one.run.id == run), None)
+
 
 def _open(kept: Kept, stuck_seconds: float, slow_seconds: float) -> OpenRun:
     now, status = time.monotonic(), kept.run.status
     patience = slow_seconds if status is RunState.LAUNCHING else stuck_seconds
     waits = status is not RunState.RUNNING and kept.moved_at < now - patience
     late = kept.launched_at is not None and kept.launched_at + kept.run.deadline_seconds + 30 < now
-    return OpenRun(kept.run, waits, late and status is RunState.RUNNING)
+    return OpenRun(kept.run, waits, late and status is RunState.RUNNING, kept.canceled_by)
 
 
 @dataclass
@@ -167,12 +230,17 @@ class FakeReports:
         for report in fresh:
             kept.reports[report.event_id] = (attempt, report)
             kept.usage |= report.usage or {}
-        if fresh and end and kept.move(end.state):
-            kept.reason, kept.result = end.reason, end.result
+            kept.tell(report.event_type, attempt=attempt, sequence=report.sequence, content=report.content)
+        if fresh and end:
+            kept.end(end.state, end.reason, end.result)
         if fresh:
             self.world.announce(announcement)
         gaps = _gaps({report.sequence for by, report in kept.reports.values() if by == attempt})
         return Recorded(len(fresh), len(reports) - len(fresh), gaps, kept.run.status)
+
+    def canceled_by(self, task: UUID) -> str | None:
+        kept = self.world.tasks.get(task)
+        return kept.canceled_by if kept else None
 
     def begin_upload(self, task: UUID, attempt: int, upload: Upload) -> None:
         kept = self.world.of_attempt(task, attempt)

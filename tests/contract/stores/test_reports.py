@@ -70,7 +70,9 @@ def test_an_end_may_come_before_the_launch_is_noted(stores: Stores) -> None:
 def test_usage_adds_up_by_name(stores: Stores, task: UUID) -> None:
     record(stores, task, report(1, "usage", usage={"input": 1, "output": 2}))
     record(stores, task, report(2, "usage", usage={"input": 5}))
-    assert stores.tasks.status(task, "default")["usage"] == {"input": 5, "output": 2}
+    shown = stores.views.status(task, "default")
+    assert shown
+    assert shown["usage"] == {"input": 5, "output": 2}
 
 
 def test_another_attempt_and_an_unknown_task_are_told_apart(stores: Stores, task: UUID) -> None:

@@ -1,7 +1,5 @@
 """What every store of tasks promises to codex-intake."""
 
-from uuid import uuid4
-
 from shared.domain.ids import run_id
 from tests.contract.stores.conftest import Stores
 
@@ -31,10 +29,3 @@ def test_two_deliveries_for_one_source_share_its_task(stores: Stores) -> None:
     assert (first.idea_id, first.task_id) == (second.idea_id, second.task_id)
     assert planning.idea_id == first.idea_id
     assert planning.task_id != first.task_id
-
-
-def test_a_task_is_shown_to_its_tenant_alone(stores: Stores) -> None:
-    task = stores.accept().run_id
-    assert stores.tasks.status(task, "default")["taskId"] == str(task)
-    assert stores.tasks.status(task, "someone else") is None
-    assert stores.tasks.status(uuid4(), "default") is None

@@ -4,6 +4,8 @@ import asyncio
 import http.client
 import json
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,6 +15,8 @@ from aiohttp import web
 
 from shared.local.gateway import ARTIFACT_BYTES, BODY_BYTES, Gateway
 from shared.local.state import free_port
+from shared.local.supervisor import GRACE_SECONDS
+from tests.integration.local.waiting import eventually
 
 NAMES = ("codex-intake", "callback", "memory-query", "discord-interaction", "broker")
 
@@ -110,6 +114,7 @@ def ask(
         ("/v1/codex/tasks?limit=1", "codex-intake"),
         ("/v1/codex/tasks/7", "codex-intake"),
         ("/v1/codex/tasks/7/timeline", "codex-intake"),
+        ("/v1/codex/tasks/7/cancel", "codex-intake"),
         ("/v1/codex/tasks/7/events", "callback"),
         ("/v1/codex/tasks/7/artifacts", "callback"),
         ("/v1/codex/tasks/7/artifacts/8/commit", "callback"),
@@ -175,6 +180,25 @@ def test_an_answer_is_passed_on_while_it_is_still_written(gateway: int) -> None:
         answer = connection.getresponse()
         assert answer.headers["Content-Type"] == "text/event-stream"
         assert answer.read1() == b"data: 1\n\n"
+
+
+def test_a_stream_does_not_keep_a_gateway_from_stopping(loop: Loop) -> None:
+    port, upstream = free_port(), loop.serve(echo("codex-intake"))
+    command = [sys.executable, "-m", "shared.local.gateway", "--listen", f"127.0.0.1:{port}"]
+    with subprocess.Popen([*command, "--upstream", f"codex-intake=http://127.0.0.1:{upstream}"]) as process:
+        eventually(lambda: answers(port), "the gateway")
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+            connection.request("GET", "/v1/codex/tasks/stream/timeline")
+            assert connection.getresponse().read1() == b"data: 1\n\n"
+            process.terminate()
+            assert process.wait(GRACE_SECONDS) == 0
+
+
+def answers(port: int) -> bool:
+    try:
+        return ask(port, "GET", "/healthz")[0] == 200
+    except OSError:
+        return False
 
 
 def test_a_function_that_is_away_is_503_with_retry_after(loop: Loop, ports: dict[str, int]) -> None:

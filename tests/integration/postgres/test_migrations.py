@@ -4,11 +4,13 @@ import re
 import threading
 from importlib.resources import files
 from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
 
 import psycopg
 import pytest
 
 from shared.domain.errors import Unavailable
+from shared.postgres import migrations
 from shared.postgres.migrations import MigrationError, migrate
 
 NAMES = sorted(entry.name for entry in files("migrations").iterdir() if entry.name.endswith(".sql"))
@@ -31,7 +33,7 @@ def test_the_tables_that_the_contract_names_exist(dsn: str) -> None:
     earlier = {"ideas", "tasks", "task_runs", "task_dependencies", "task_runs_history", "run_events", "artifacts"}
     earlier |= {"reflections", "policy_checks", "run_metrics"}
     ours = {"codex_tasks", "codex_task_snapshots", "codex_task_events", "codex_task_memory_index"}
-    ours |= {"outbox", "inbox", "dead_letters", "memory_exposure", "codex_task_uploads"}
+    ours |= {"outbox", "inbox", "dead_letters", "memory_exposure", "codex_task_uploads", "coalesced_deliveries"}
     assert tables(dsn) == earlier | ours
 
 
@@ -128,3 +130,69 @@ def test_a_wrong_dsn_is_one_sentence_without_the_password(dsn: str, broken: str)
         migrate(wrong)
     assert secret not in str(caught.value)
     assert "wrong-password" not in str(caught.value)
+
+
+def test_the_two_spellings_of_a_source_become_one(empty_dsn: str) -> None:
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        connection.execute(migrations._LEDGER.encode())
+        for name, sql in migrations._files():
+            if name < "0005":
+                migrations._apply(connection, name, sql)
+        kept, other, alone = (_idea(connection, *source) for source in SOURCES)
+        ours = _task(connection, kept, "implementation")
+        theirs, review = _task(connection, other, "implementation"), _task(connection, other, "review")
+        for task, delivery in ((ours, "a"), (theirs, "b"), (review, "c")):
+            connection.execute(
+                "INSERT INTO codex_kb.task_runs (task_id, status, delivery_id) VALUES (%s, 'queued', %s)",
+                (task, delivery),
+            )
+        connection.execute(
+            "INSERT INTO codex_kb.task_dependencies (task_id, depends_on_task_id) VALUES (%s, %s)", (review, theirs)
+        )
+        connection.execute(
+            "INSERT INTO codex_kb.policy_checks (idea_id, policy_key, status) VALUES (%s, 'k', 'pass')", (other,)
+        )
+        migrate(empty_dsn)
+        found = connection.execute("SELECT id, source_type, source_ref FROM codex_kb.ideas ORDER BY source_ref")
+        assert found.fetchall() == [(kept, "github_issue", "o/r#1"), (alone, "github_issue", "o/r#2")]
+        runs = connection.execute("SELECT delivery_id, task_id FROM codex_kb.task_runs ORDER BY delivery_id").fetchall()
+        assert runs == [("a", ours), ("b", ours), ("c", review)]
+        assert connection.execute("SELECT idea_id FROM codex_kb.tasks").fetchall() == [(kept,), (kept,)]
+        needed = connection.execute("SELECT task_id, depends_on_task_id FROM codex_kb.task_dependencies").fetchall()
+        assert needed == [(review, ours)]
+        assert connection.execute("SELECT idea_id FROM codex_kb.policy_checks").fetchall() == [(kept,)]
+
+
+def test_the_other_spelling_finds_the_same_idea_afterwards(dsn: str) -> None:
+    upsert = (
+        "INSERT INTO codex_kb.ideas (source_type, source_ref, status, payload) VALUES (%s, 'o/r#9', 'open', '{}') "
+        "ON CONFLICT (source_type, source_ref) DO UPDATE SET status = EXCLUDED.status RETURNING id, source_type"
+    )
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        found = [connection.execute(upsert, (name,)).fetchone() for name in ("github_issue", "github.issue")]
+    assert found[0] == found[1]
+
+
+SOURCES = (("github_issue", "o/r#1"), ("github.issue", "o/r#1"), ("github.issue", "o/r#2"))
+
+
+def _idea(connection: psycopg.Connection, source_type: str, source_ref: str) -> UUID:
+    return _inserted(
+        connection,
+        "INSERT INTO codex_kb.ideas (source_type, source_ref, status, payload) "
+        "VALUES (%s, %s, 'open', '{}') RETURNING id",
+        source_type,
+        source_ref,
+    )
+
+
+def _task(connection: psycopg.Connection, idea: UUID, stage: str) -> UUID:
+    statement = "INSERT INTO codex_kb.tasks (idea_id, stage, state) VALUES (%s, %s, 'queued') RETURNING id"
+    return _inserted(connection, statement, idea, stage)
+
+
+def _inserted(connection: psycopg.Connection, statement: str, *values: object) -> UUID:
+    row = connection.execute(statement.encode(), values).fetchone()
+    assert row
+    found: UUID = row[0]
+    return found

@@ -10,7 +10,7 @@ from shared.domain.errors import Rejected
 from shared.domain.ids import run_id
 from shared.domain.task import Accepted, Target
 from shared.postgres.database import Database
-from shared.postgres.tasks import PgTasks
+from shared.postgres.task_views import PgTaskViews
 from tests.integration.postgres.conftest import AcceptTask
 
 OutboxTypes = Callable[[], list[str]]
@@ -94,15 +94,15 @@ def test_text_that_postgres_cannot_hold_is_refused_for_ever(accept: AcceptTask) 
 
 
 def test_status_and_timeline_are_for_the_tenant_alone(accept: AcceptTask, database: Database) -> None:
-    tasks = PgTasks(database)
+    views = PgTaskViews(database)
     run = accept(targets=(Target("v1", "ConfigMap", "demo", "settings"),), tags=("a", "b")).run_id
-    shown = tasks.status(run, "default")
+    shown = views.status(run, "default")
     assert shown
     assert shown["status"] == "accepted"
     assert shown["targets"] == [{"apiVersion": "v1", "kind": "ConfigMap", "namespace": "demo", "name": "settings"}]
     assert shown["artifacts"] == []
     assert shown["memory"] == {"stored": 0, "embedded": 0, "models": []}
-    assert [entry["what"] for entry in tasks.timeline(run, "default")] == ["accepted"]
-    assert tasks.status(run, "someone else") is None
-    assert tasks.timeline(run, "someone else") == []
-    assert tasks.status(uuid4(), "default") is None
+    assert [entry.what for entry in views.timeline(run, "default")] == ["accepted"]
+    assert views.status(run, "someone else") is None
+    assert views.timeline(run, "someone else") == []
+    assert views.status(uuid4(), "default") is None

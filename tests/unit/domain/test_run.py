@@ -2,7 +2,7 @@
 
 from shared.domain.run import FOLLOWERS, RunState, predecessors
 
-FINAL = {RunState.SUCCEEDED, RunState.FAILED, RunState.EXPIRED}
+FINAL = {RunState.SUCCEEDED, RunState.FAILED, RunState.EXPIRED, RunState.CANCELED}
 
 
 def reachable(state: RunState) -> set[RunState]:
@@ -15,7 +15,7 @@ def reachable(state: RunState) -> set[RunState]:
     return found
 
 
-def test_every_state_is_known_and_three_are_final() -> None:
+def test_every_state_is_known_and_four_are_final() -> None:
     assert FOLLOWERS.keys() == set(RunState)
     assert {state for state in RunState if state.final} == FINAL
 
@@ -25,9 +25,9 @@ def test_no_state_is_ever_entered_twice() -> None:
         assert state not in reachable(state)
 
 
-def test_every_open_state_can_fail_and_expire_and_leads_to_an_end() -> None:
+def test_every_open_state_can_fail_expire_and_be_canceled_and_leads_to_an_end() -> None:
     for state in set(RunState) - FINAL:
-        assert {RunState.FAILED, RunState.EXPIRED} <= FOLLOWERS[state]
+        assert FINAL - {RunState.SUCCEEDED} <= FOLLOWERS[state]
         assert RunState.SUCCEEDED in reachable(state)
 
 

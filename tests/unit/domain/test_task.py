@@ -16,7 +16,7 @@ from tests.integration.postgres.conftest import request
         {"deadline_seconds": 86_400},
         {"priority": 32_767},
         {"priority": -32_768},
-        {"prompt": "x" * 200_000},
+        {"prompt": "x" * 1_000_000},
     ],
     ids=str,
 )
@@ -29,7 +29,7 @@ def test_a_task_at_its_bounds_is_one(fields: dict[str, Any]) -> None:
     [
         ({"delivery_id": " "}, "missing delivery_id"),
         ({"prompt": "\n\t "}, "prompt is empty"),
-        ({"prompt": "x" * 200_001}, "prompt is longer than 200000 characters"),
+        ({"prompt": "x" * 1_000_001}, "prompt is longer than 1000000 characters"),
         ({"deadline_seconds": 0}, "deadlineSeconds must be from 1 to 86400"),
         ({"deadline_seconds": 86_401}, "deadlineSeconds"),
         ({"priority": 32_768}, "priority must be from -32768 to 32767"),

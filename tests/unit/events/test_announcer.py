@@ -1,0 +1,133 @@
+"""Announcing behind the caller's back: what the broker has leaves the outbox, and nothing else does."""
+
+import threading
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from shared.domain.errors import FacteurError, Rejected, Unavailable
+from shared.events.announcer import BackgroundAnnouncer
+from shared.events.event import Event
+
+
+class Broker:
+    """Takes events while it is well, and remembers how many came at once."""
+
+    def __init__(self) -> None:
+        self.rounds: list[list[str]] = []
+        self.errors: dict[str, FacteurError] = {}
+        self.breaks = 0
+        self.open = threading.Event()
+        self.open.set()
+
+    def publish_all(self, events: Sequence[Event]) -> list[FacteurError | None]:
+        self.rounds.append([event.id for event in events])
+        assert self.open.wait(10)
+        if self.breaks:
+            self.breaks -= 1
+            raise OSError("the wire broke")
+        return [self.errors.get(event.id) for event in events]
+
+
+class Rows:
+    """An outbox that may be away."""
+
+    def __init__(self) -> None:
+        self.removed: list[str] = []
+        self.away = 0
+
+    def remove(self, ids: Sequence[str]) -> None:
+        if self.away:
+            self.away -= 1
+            raise Unavailable("the database is away: try again")
+        self.removed += ids
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker()
+
+
+@pytest.fixture
+def rows() -> Rows:
+    return Rows()
+
+
+def events(*names: str) -> list[Event]:
+    return [Event(name, "/tests", "some.type") for name in names]
+
+
+def test_what_the_broker_took_leaves_the_outbox(broker: Broker, rows: Rows) -> None:
+    say = BackgroundAnnouncer(broker, rows)
+    say(*events("a", "b"))
+    say.drain(5)
+    assert rows.removed == ["a", "b"]
+
+
+def test_no_thread_is_started_before_there_is_something_to_say(broker: Broker, rows: Rows) -> None:
+    before = threading.active_count()
+    say = BackgroundAnnouncer(broker, rows)
+    assert threading.active_count() == before
+    for event in events(*"abc"):
+        say(event)
+    assert threading.active_count() == before + 1
+
+
+def test_what_the_broker_did_not_take_stays_and_holds_no_other_up(broker: Broker, rows: Rows) -> None:
+    broker.errors = {"b": Unavailable("away"), "c": Rejected("never")}
+    say = BackgroundAnnouncer(broker, rows)
+    say(*events("a", "b", "c", "d"))
+    say.drain(5)
+    assert rows.removed == ["a", "d"]
+
+
+def test_nobody_waits_for_a_slow_broker_and_what_comes_meanwhile_goes_together(broker: Broker, rows: Rows) -> None:
+    broker.open.clear()
+    say = BackgroundAnnouncer(broker, rows, at_once=3)
+    began = time.monotonic()
+    for event in events(*"abcdef"):
+        say(event)
+        time.sleep(0.01)
+    assert time.monotonic() - began < 2
+    assert rows.removed == []
+    broker.open.set()
+    say.drain(5)
+    assert rows.removed == list("abcdef")
+    assert broker.rounds == [["a"], ["b", "c", "d"], ["e", "f"]]
+
+
+def test_more_than_the_queue_holds_is_left_to_the_outbox(broker: Broker, rows: Rows) -> None:
+    broker.open.clear()
+    say = BackgroundAnnouncer(broker, rows, capacity=2)
+    say(*events("first"))
+    while not broker.rounds:
+        time.sleep(0.001)
+    for event in events("a", "b", "c", "d"):
+        say(event)
+    broker.open.set()
+    say.drain(5)
+    assert rows.removed == ["first", "a", "b"]
+
+
+def test_whatever_goes_wrong_the_next_are_announced(broker: Broker, rows: Rows) -> None:
+    broker.breaks, rows.away = 1, 1
+    say = BackgroundAnnouncer(broker, rows)
+    for name in ("the wire breaks", "the database is away", "all is well"):
+        say(*events(name))
+        say.drain(5)
+    assert rows.removed == ["all is well"]
+    assert len(broker.rounds) == 3
+
+
+def test_waiting_for_the_rest_ends_in_time(broker: Broker, rows: Rows) -> None:
+    broker.open.clear()
+    say = BackgroundAnnouncer(broker, rows)
+    say(*events("a"))
+    began = time.monotonic()
+    say.drain(0.1)
+    assert 0.05 < time.monotonic() - began < 5
+    assert rows.removed == []
+    broker.open.set()
+    say.drain(5)
+    assert rows.removed == ["a"]
