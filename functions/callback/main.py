@@ -4,8 +4,8 @@ In:     POST /v1/codex/tasks/{id}/events, POST /v1/codex/tasks/{id}/artifacts,
         POST /v1/codex/tasks/{id}/artifacts/{artifactId}/commit (task token);
         PUT /v1/artifacts/{key} (signed link)
 Out:    run.reported, task.finished
-Writes: codex_task_events, codex_task_snapshots, codex_task_uploads, artifacts, codex_tasks, task_runs, tasks, outbox;
-        files
+Writes: codex_task_events, codex_task_snapshots, codex_task_uploads, artifacts, codex_tasks, task_runs, tasks,
+        run_events, outbox; files
 """
 
 import time

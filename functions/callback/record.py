@@ -21,6 +21,8 @@ class Reports(Protocol):
         self, task: UUID, attempt: int, reports: Sequence[Report], end: End | None, announcement: Event | None
     ) -> Recorded: ...
 
+    def canceled_by(self, task: UUID) -> str | None: ...
+
 
 class Record:
     """Records reports and says what they change."""
@@ -31,6 +33,8 @@ class Record:
 
     def __call__(self, task: UUID, attempt: int, batch: Sequence[Report], traceparent: str | None) -> Recorded:
         end = next((_end(report) for report in batch if report.event_type in _ENDS), None)
+        if end and end.state is RunState.FAILED and (by := self._reports.canceled_by(task)):
+            end = End(RunState.CANCELED, f"canceled by {by}", "")
         fact: TaskFinished | RunReported | None = None
         if end:
             fact = TaskFinished(task, end.state.value)

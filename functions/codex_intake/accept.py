@@ -27,7 +27,7 @@ class Accept:
         """`strict`: raise Conflict if the same delivery came before with another body."""
         event = announce(TaskAccepted(run_id(request.delivery_id)), "codex-intake", traceparent)
         accepted = self._tasks.accept(request, event, traceparent)
-        if not accepted.duplicate:
+        if not accepted.duplicate and not accepted.coalesced:
             self._say(event)
         elif strict and accepted.body_hash not in (None, request.body_hash):
             raise Conflict("this idempotency key was used before with another body: use a new key")

@@ -2,52 +2,99 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
+from uuid import UUID
 
+import msgspec
+
+from functions.codex_intake import shapes
 from functions.codex_intake.settings import Settings
+from shared.domain import timeline
 from shared.domain.ids import resource_name
-from shared.domain.task import Accepted
+from shared.domain.task import Accepted, Cancellation, Stage
 from shared.domain.token import mint_task_token
 
 FIRST_ATTEMPT = 1
 
+AnyShape = TypeVar("AnyShape", bound=shapes.Shape)
 
-def delivered(accepted: Accepted) -> dict[str, Any]:
+
+def delivered(accepted: Accepted) -> shapes.Delivered:
     """The answer to a protobuf delivery: the earlier system's keys, then the ids."""
-    return {
-        "stage": accepted.stage,
-        "namespace": "default",
-        "workflowName": resource_name(accepted.run_id, FIRST_ATTEMPT),
-        "submittedAt": _seconds(accepted.accepted_at),
-        "duplicate": accepted.duplicate,
-        "ideaId": str(accepted.idea_id),
-        "taskId": str(accepted.task_id),
-        "taskRunId": str(accepted.run_id),
-    }
+    prefix = accepted.orchestration.get("namePrefix", "codex-")
+    return shapes.Delivered(
+        stage=Stage(accepted.stage),
+        namespace=accepted.orchestration.get("namespace", "default"),
+        workflow_name=resource_name(accepted.run_id, FIRST_ATTEMPT, prefix),
+        submitted_at=_utc(accepted.accepted_at).replace(microsecond=0),
+        duplicate=accepted.duplicate or accepted.coalesced,
+        idea_id=accepted.idea_id,
+        task_id=accepted.task_id,
+        task_run_id=accepted.run_id,
+    )
+
+
+def promised(run: UUID, settings: Settings) -> str:
+    """The answer to `POST /v1/codex/tasks` as it is stored: without the token."""
+    task = f"/v1/codex/tasks/{run}"
+    answer = shapes.Submitted(
+        task_id=run,
+        status="accepted",
+        callback=shapes.Callback(url=f"{settings.callback_url}{task}/events", token=""),
+        memory_endpoint=shapes.MemoryEndpoint(url=f"{settings.memory_url}{task}/memory"),
+        links=links(run),
+        duplicate=False,
+    )
+    return msgspec.json.encode(answer).decode()
 
 
 def submitted(accepted: Accepted, settings: Settings) -> dict[str, Any]:
-    """The answer to `POST /v1/codex/tasks`: the same bytes for every replay."""
-    task = f"/v1/codex/tasks/{accepted.run_id}"
-    token = mint_task_token(settings.token_secret, accepted.run_id, FIRST_ATTEMPT)
-    return {
-        "taskId": str(accepted.run_id),
-        "status": "accepted",
-        "callback": {"url": f"{settings.callback_url}{task}/events", "token": token},
-        "memoryEndpoint": {"url": f"{settings.memory_url}{task}/memory"},
-        "links": {"self": task, "timeline": f"{task}/timeline"},
-        "duplicate": False,
-    }
+    """The answer to `POST /v1/codex/tasks`: the same bytes for every replay, also one of a later version."""
+    answer: dict[str, Any] = msgspec.json.decode(accepted.answer or promised(accepted.run_id, settings))
+    answer["callback"]["token"] = mint_task_token(settings.token_secret, accepted.run_id, FIRST_ATTEMPT)
+    return {**answer, "duplicate": accepted.coalesced}
 
 
-def shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with its times as RFC 3339 in UTC."""
-    return {key: _time(value) if isinstance(value, datetime) else value for key, value in row.items()}
+def links(task_id: object) -> shapes.Links:
+    """Where more is to be had of a task that was accepted."""
+    task = f"/v1/codex/tasks/{task_id}"
+    return shapes.Links(self_=task, timeline=f"{task}/timeline", cancel=f"{task}/cancel")
 
 
-def _time(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def task(row: Mapping[str, Any], held: str | None) -> shapes.Task:
+    """A task with everything that is known of it; `held` says why nobody will launch it."""
+    return _shown(shapes.Task, {**row, "held": held or msgspec.UNSET})
 
 
-def _seconds(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def listed(row: Mapping[str, Any]) -> shapes.ListedTask:
+    """A task as it is listed."""
+    return _shown(shapes.ListedTask, row)
+
+
+def entry(told: timeline.Entry) -> shapes.Entry:
+    """An entry of a timeline."""
+    return shapes.Entry(id=str(told.id), at=_utc(told.at), what=told.what, detail=told.detail)
+
+
+def line(told: timeline.Entry) -> str:
+    """An entry of a timeline as one line, for a stream."""
+    return msgspec.json.encode(entry(told)).decode()
+
+
+def canceled(task_id: UUID, found: Cancellation) -> shapes.Canceled:
+    """The answer to a wish to cancel."""
+    return shapes.Canceled(task_id=task_id, status=found.status, cancel_requested=found.requested)
+
+
+def _shown(shape: type[AnyShape], row: Mapping[str, Any]) -> AnyShape:
+    """A row of a task: its columns bear the names that the answer has."""
+    values = {**row, "links": links(row["taskId"])}
+    return shape(*(_value(values[name]) for name in shape.__struct_encode_fields__))
+
+
+def _value(value: Any) -> Any:
+    return _utc(value) if isinstance(value, datetime) else value
+
+
+def _utc(at: datetime) -> datetime:
+    return at.astimezone(UTC)

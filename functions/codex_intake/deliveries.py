@@ -6,23 +6,29 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 
+from functions.codex_intake.orchestrate import Switches, iterations
 from shared.domain.errors import Malformed, Rejected
-from shared.domain.task import Stage, TaskRequest
+from shared.domain.ids import is_made_here
+from shared.domain.task import Mode, Stage, TaskRequest
 from shared.domain.token import Caller
 from shared.events.protobuf.proompteng.froussard.v1.codex_task_pb2 import CODEX_TASK_STAGE_IMPLEMENTATION, CodexTask
 
 
-def from_protobuf(body: bytes, caller: Caller) -> TaskRequest:
+def from_protobuf(body: bytes, caller: Caller, switches: Switches, coalesce_seconds: int = 0) -> TaskRequest:
     """A `CodexTask` delivery. Its errors keep the words of the earlier system."""
     if not body:
         raise Malformed("empty payload")
     task = _parse(body)
     if task.stage != CODEX_TASK_STAGE_IMPLEMENTATION:
         raise Malformed("unsupported codex stage")
-    if not task.delivery_id.strip():
+    mode = switches.mode()
+    delivery_id = task.delivery_id.strip()
+    if not delivery_id:
         raise Rejected("missing delivery_id")
+    if is_made_here(delivery_id):
+        raise Rejected("delivery_id must not begin with http: or cloudevent: as those of other doors do")
     return TaskRequest(
-        delivery_id=task.delivery_id.strip(),
+        delivery_id=delivery_id,
         source_type="github_issue",
         source_ref=f"{task.repository}#{task.issue_number}",
         caller=caller.name,
@@ -30,10 +36,14 @@ def from_protobuf(body: bytes, caller: Caller) -> TaskRequest:
         prompt=task.prompt,
         payload=document(task),
         body_hash=hashlib.sha256(task.SerializeToString(deterministic=True)).digest(),
+        mode=mode,
         repository=task.repository,
         base=task.base or "main",
         head=task.head,
         issue_number=task.issue_number,
+        delivery=body,
+        orchestration=_workflow(task, switches) if mode is Mode.ARGO else {},
+        coalesce_seconds=coalesce_seconds,
     )
 
 
@@ -48,3 +58,18 @@ def document(task: CodexTask) -> dict[str, Any]:
     """The task's JSON form as the earlier system stored it: 64-bit numbers as text, `stage` in short."""
     form: dict[str, Any] = MessageToDict(task, always_print_fields_with_no_presence=True)
     return {**form, "issuedAt": form.get("issuedAt"), "stage": Stage.IMPLEMENTATION.value}
+
+
+def _workflow(task: CodexTask, switches: Switches) -> dict[str, Any]:
+    policy = task.iterations
+    count = policy.count if policy.HasField("count") else None
+    most = policy.max if policy.HasField("max") else None
+    return switches.workflow(
+        task.repository,
+        task.issue_number,
+        task.base,
+        task.head,
+        autonomous=task.autonomous,
+        repeat=iterations(policy.mode, count, most),
+        cycle=task.iteration_cycle or 1,
+    )

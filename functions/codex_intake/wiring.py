@@ -1,12 +1,15 @@
 """Puts codex-intake together. Nothing connects before the first request."""
 
 from functions.codex_intake.accept import Accept
+from functions.codex_intake.cancel import Cancel
 from functions.codex_intake.settings import Settings
 from shared.broker.publisher import HttpPublisher
-from shared.events.announcer import Announcer
+from shared.events.announcer import BackgroundAnnouncer
 from shared.postgres.database import Database
 from shared.postgres.dead_letters import PgDeadLetters
 from shared.postgres.outbox import PgOutbox
+from shared.postgres.runs import PgRuns
+from shared.postgres.task_views import PgTaskViews
 from shared.postgres.tasks import PgTasks
 from shared.settings import load
 
@@ -14,7 +17,10 @@ settings = load(Settings)
 database = Database(settings.postgres_dsn)
 tasks = PgTasks(database)
 dead_letters = PgDeadLetters(database)
-accept = Accept(tasks, Announcer(HttpPublisher(settings.sink), PgOutbox(database)))
+views = PgTaskViews(database)
+say = BackgroundAnnouncer(HttpPublisher(settings.sink), PgOutbox(database))
+accept = Accept(tasks, say)
+cancel = Cancel(PgRuns(database), say)
 
 
 def ready() -> None:

@@ -36,11 +36,15 @@ class Runs(Protocol):
 
     def finish(self, run: Run, state: RunState, reason: str, announcement: Event) -> bool: ...
 
+    def canceled_by(self, run: UUID) -> str | None: ...
+
 
 class Jobs(Protocol):
-    """Creates jobs by name; a job that exists with the same task and attempt is success."""
+    """Creates and stops jobs by name; a job that exists with the same task and attempt is success."""
 
     def create(self, job: Job) -> None: ...
+
+    def stop(self, name: str) -> None: ...
 
 
 class Memories(Protocol):
@@ -51,7 +55,10 @@ class Memories(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What every container gets: its command, the key of its token, and where it reports and asks."""
+    """What every container gets: its command, the key of its token, and where it reports and asks.
+
+    While `launching` is off nothing is launched: runs wait as they are.
+    """
 
     command: Sequence[str]
     token_secret: str
@@ -59,6 +66,7 @@ class Recipe:
     memory_url: str
     memories: int = 5
     memory_tokens: int = 2000
+    launching: bool = True
 
 
 class Dispatch:
@@ -83,6 +91,8 @@ class Dispatch:
         self._recipe = recipe
 
     def __call__(self, task: UUID, received: Event | None) -> None:
+        if not self._recipe.launching:
+            return
         run = self._runs.claim(task)
         if run is None:
             return
@@ -102,6 +112,14 @@ class Dispatch:
         token_hash = hashlib.sha256(self._token(run).encode()).digest()
         if self._runs.launched(run, job.name, token_hash, memories.shown, received, event):
             self._say(event)
+        # Whoever cancels a run that is being launched leaves its job to us.
+        if by := self._runs.canceled_by(run.id):
+            self.cancel(run, by)
+
+    def cancel(self, run: Run, by: str) -> None:
+        """Stops the job of a run, if there is one, and ends the run."""
+        self._jobs.stop(resource_name(run.id, run.attempt))
+        self.end(run, RunState.CANCELED, f"canceled by {by}")
 
     def end(self, run: Run, state: RunState, reason: str) -> None:
         """Ends a run that cannot report its own end, and says so."""

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
+from uuid import UUID
 
 from functions.dispatcher.dispatch import Dispatch
 from shared.domain.ids import resource_name
@@ -13,6 +14,9 @@ from shared.events.event import Event
 
 log = logging.getLogger(__name__)
 
+# What is left after so many belongs to the next tick: runs wait for this one too.
+ROUNDS = 20
+
 
 class Runs(Protocol):
     """The runs that are not finished."""
@@ -20,6 +24,8 @@ class Runs(Protocol):
     def open(self) -> Sequence[OpenRun]: ...
 
     def open_by_resource(self, resource: str) -> OpenRun | None: ...
+
+    def open_by_id(self, run: UUID) -> OpenRun | None: ...
 
 
 class Jobs(Protocol):
@@ -49,7 +55,12 @@ class LookAfter:
         self._publish = publish
 
     def tick(self) -> None:
-        relayed = self._outbox.relay(self._publish)
+        relayed = 0
+        for _ in range(ROUNDS):
+            sent = self._outbox.relay(self._publish)
+            relayed += sent
+            if not sent:
+                break
         if relayed:
             log.info("relayed events that were left over", extra={"facts": {"events": relayed}})
         for open_run in self._runs.open():
@@ -61,8 +72,19 @@ class LookAfter:
         if open_run:
             self._compare(open_run)
 
+    def cancel_requested(self, task: UUID) -> None:
+        """Ends a run as its caller wants, unless it is over."""
+        open_run = self._runs.open_by_id(task)
+        if open_run:
+            self._compare(open_run)
+
     def _compare(self, open_run: OpenRun) -> None:
         run = open_run.run
+        if open_run.canceled_by:
+            # A launch in progress looks for itself once it is noted; one that hangs cannot.
+            if run.status is not RunState.LAUNCHING or open_run.launch_due:
+                self._dispatch.cancel(run, open_run.canceled_by)
+            return
         if open_run.launch_due:
             self._dispatch(run.id, None)
             return

@@ -1,8 +1,8 @@
 """dispatcher.
 
-In:     broker: task.prepared, a job changed (ApiServerSource), tick (PingSource)
+In:     broker: task.prepared, task.cancel-requested, a job changed (ApiServerSource), tick (PingSource)
 Out:    run.launched, task.finished; relays what others left in the outbox
-Writes: jobs; codex_tasks, task_runs, tasks, memory_exposure, outbox, inbox
+Writes: jobs; codex_tasks, task_runs, tasks, run_events, memory_exposure, outbox, inbox
 """
 
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from flask import Request, Response
 
 from functions.dispatcher.settings import Settings
 from shared import telemetry
-from shared.events.catalogue import JOB_CHANGED, PING, ObjectReference, TaskPrepared, read
+from shared.events.catalogue import JOB_CHANGED, PING, ObjectReference, TaskCancelRequested, TaskPrepared, read
 from shared.events.event import Event
 from shared.settings import load
 from shared.web.deferred import Deferred
@@ -32,6 +32,13 @@ def prepared(event: Event) -> None:
     fact = read(event, TaskPrepared)
     telemetry.about_task(fact.task_id)
     wiring.dispatch(fact.task_id, event)
+
+
+@edge.event(TaskCancelRequested.type)
+def cancel_requested(event: Event) -> None:
+    fact = read(event, TaskCancelRequested)
+    telemetry.about_task(fact.task_id)
+    wiring.look_after.cancel_requested(fact.task_id)
 
 
 @edge.event(JOB_CHANGED)

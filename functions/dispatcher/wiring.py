@@ -28,7 +28,13 @@ dispatch = Dispatch(
     Announcer(publisher, outbox),
     lambda: datetime.now(UTC),
     lambda: secrets.token_hex(16),
-    Recipe(settings.runner_command, settings.token_secret, settings.callback_url, settings.memory_url),
+    Recipe(
+        settings.runner_command,
+        settings.token_secret,
+        settings.callback_url,
+        settings.memory_url,
+        launching=not settings.disable_dispatcher,
+    ),
 )
 look_after = LookAfter(runs, jobs, dispatch, outbox, publisher.publish)
 

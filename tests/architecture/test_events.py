@@ -15,16 +15,11 @@ EVENTING = ROOT / "eventing"
 FOUND = manifests.load(EVENTING)
 FACTS = {fact.__name__: fact.type for fact in catalogue.FACTS}
 # Every event type, by the word that people use for it.
-WORDS = {
-    **{
-        type_.removeprefix(catalogue.PREFIX).removesuffix(".v1"): type_
-        for type_ in (*FACTS.values(), catalogue.TASK_REQUESTED)
-    },
-    "tick": catalogue.PING,
-    "a job changed": catalogue.JOB_CHANGED,
-}
+WORDS = {word: type_ for type_, word in catalogue.WORDS.items()}
 # The same words in the name of a trigger.
-TRIGGER_WORDS = {word.removeprefix("a ").replace(".", "-").replace(" ", "-"): type_ for word, type_ in WORDS.items()}
+TRIGGER_WORDS = {
+    word.removeprefix("a ").replace(".", "-").replace(" ", "-").lower(): type_ for word, type_ in WORDS.items()
+}
 
 
 def emitted(function: str) -> set[str]:
@@ -60,8 +55,8 @@ def test_the_catalogue_knows_every_fact_that_it_defines() -> None:
 
 def test_the_type_of_a_fact_is_made_from_the_name_of_its_class() -> None:
     for name, type_ in FACTS.items():
-        words = re.findall("[A-Z][a-z]+", name)
-        assert type_ == f"{catalogue.PREFIX}{'.'.join(words).lower()}.v1"
+        about, *happened = re.findall("[A-Z][a-z]+", name)
+        assert type_ == f"{catalogue.PREFIX}{about}.{'-'.join(happened)}.v1".lower()
 
 
 def test_every_event_type_has_a_trigger() -> None:

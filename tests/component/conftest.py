@@ -136,6 +136,16 @@ def stage(postgres_server: str, migrated_template: str) -> Iterator[Stage]:
         database.close()
 
 
+@pytest.fixture
+def announced(stage: Stage) -> Iterator[None]:
+    """What a test made intake publish arrives before the next test begins."""
+    yield
+    try:
+        until(lambda: not stage.rows("SELECT FROM codex_kb.outbox"), seconds=1)
+    except AssertionError:
+        stage.clear_outbox()  # the broker of this test was away
+
+
 @pytest.fixture(scope="module")
 def module_sink() -> Iterator[Sink]:
     with sink() as running:

@@ -89,7 +89,9 @@ def free_port() -> int:
 def start(name: str, env: Mapping[str, str], log: Path, port: int | None = None) -> Function:
     """Starts a function without waiting for it."""
     port = port or free_port()
-    base = {key: value for key, value in os.environ.items() if not key.startswith(("FACTEUR_", "OPENAI_", "OTEL_"))}
+    base = {
+        key: value for key, value in os.environ.items() if not key.startswith(("FACTEUR_", "GRAF_", "OPENAI_", "OTEL_"))
+    }
     with log.open("ab") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "shared.web.serve", name],

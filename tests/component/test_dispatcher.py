@@ -11,8 +11,9 @@ import pytest
 
 from shared.domain.ids import resource_name
 from shared.domain.token import check_task_token
-from shared.events.catalogue import JOB_CHANGED, TaskPrepared, announce
+from shared.events.catalogue import JOB_CHANGED, TaskCancelRequested, TaskFinished, TaskPrepared, announce
 from shared.events.event import Event
+from shared.postgres.runs import PgRuns
 from shared.processes.jobs import write_private
 from tests.component.conftest import Stage, tick
 from tests.component.functions import TOKEN_SECRET, Function, Sink, running, settings
@@ -262,6 +263,68 @@ def test_a_run_past_its_deadline_is_stopped_and_expires(
     assert stage.status(task) == ("expired", "the deadline has passed")
     assert (job_of(jobs, task) / "stop").exists()
     assert about(broker, task) == ["run.launched.v1", "task.finished.v1"]
+
+
+def wanted_to_end(stage: Stage, task: UUID) -> Event:
+    """What intake stores and says when a caller cancels a task."""
+    event = announce(TaskCancelRequested(task), "codex-intake", None)
+    ended = announce(TaskFinished(task, "canceled"), "codex-intake", None)
+    assert PgRuns(stage.database).cancel(task, "default", "alice", event, ended)
+    stage.clear_outbox()
+    return event
+
+
+def test_a_run_that_is_canceled_is_stopped_and_ended_once(
+    dispatcher: Function, stage: Stage, broker: Sink, jobs: Path
+) -> None:
+    task = stage.accept("never mind")
+    deliver(dispatcher, prepared(task))
+    event = wanted_to_end(stage, task)
+    for _ in range(3):
+        deliver(dispatcher, event)
+    deliver(dispatcher, tick())
+    assert (job_of(jobs, task) / "stop").exists()
+    assert stage.status(task) == ("canceled", "canceled by alice")
+    assert about(broker, task) == ["run.launched.v1", "task.finished.v1"]
+    assert json.loads(broker.events[-1].data or b"") == {"taskId": str(task), "status": "canceled"}
+
+
+def test_a_lost_cancel_is_found_by_the_tick(dispatcher: Function, stage: Stage, jobs: Path) -> None:
+    task = stage.accept("its event was lost")
+    deliver(dispatcher, prepared(task))
+    wanted_to_end(stage, task)
+    deliver(dispatcher, tick())
+    assert (job_of(jobs, task) / "stop").exists()
+    assert stage.status(task)[0] == "canceled"
+
+
+def test_a_cancel_that_comes_before_anything_else_keeps_the_job_from_being_made(
+    dispatcher: Function, stage: Stage, broker: Sink, jobs: Path
+) -> None:
+    task = stage.accept("canceled early")
+    event = wanted_to_end(stage, task)
+    for one in (event, prepared(task), event, tick()):
+        deliver(dispatcher, one)
+    assert not job_of(jobs, task).exists()
+    assert stage.status(task)[0] == "canceled"
+    assert about(broker, task) == []
+    deliver(dispatcher, announce(TaskCancelRequested(uuid4()), "codex-intake", None))
+
+
+def test_a_launch_that_died_and_is_canceled_is_ended_without_a_job(
+    dispatcher: Function, stage: Stage, broker: Sink, jobs: Path
+) -> None:
+    task = stage.accept("claimed, then canceled")
+    stage.claim(task)
+    event = wanted_to_end(stage, task)
+    for one in (event, prepared(task), tick()):
+        deliver(dispatcher, one)
+    assert stage.status(task)[0] == "launching", "whoever launches it may still be at work"
+    older(stage, task, 31)
+    deliver(dispatcher, tick())
+    assert stage.status(task) == ("canceled", "canceled by alice")
+    assert not job_of(jobs, task).exists()
+    assert about(broker, task) == ["task.finished.v1"]
 
 
 @pytest.mark.parametrize("mode", ["argo", "temporal"])

@@ -19,15 +19,18 @@ import urllib3
 from shared.domain.token import mint_task_token
 from shared.events.catalogue import (
     JOB_CHANGED,
+    KAFKA_RECORD,
     PING,
     TASK_REQUESTED,
     RunLaunched,
     RunReported,
     TaskAccepted,
+    TaskCancelRequested,
     TaskFinished,
     TaskPrepared,
 )
 from shared.events.event import Event
+from shared.events.protobuf.proompteng.froussard.v1.codex_task_pb2 import CODEX_TASK_STAGE_IMPLEMENTATION, CodexTask
 from tests.component.functions import (
     API_TOKEN,
     DISCORD,
@@ -67,13 +70,17 @@ BODIES: dict[str, list[tuple[str, dict[str, str]]]] = {
 }
 
 EVENTS: dict[str, list[str]] = {
-    "codex-intake": [TASK_REQUESTED],
-    "dispatcher": [TaskPrepared.type, JOB_CHANGED, PING],
+    "codex-intake": [TASK_REQUESTED, KAFKA_RECORD],
+    "dispatcher": [TaskPrepared.type, TaskCancelRequested.type, JOB_CHANGED, PING],
     "embedder": [TaskAccepted.type, RunLaunched.type, RunReported.type, TaskFinished.type, PING],
 }
 
+RECORD = CodexTask(
+    stage=CODEX_TASK_STAGE_IMPLEMENTATION, delivery_id="d", prompt="p", repository="o/r", issue_number=1
+).SerializeToString()
+
 GUARDED = {
-    "codex-intake": ["/codex/tasks", "/v1/codex/tasks"],
+    "codex-intake": ["/codex/tasks", "/v1/codex/tasks", f"/v1/codex/tasks/{TASK}/cancel"],
     "callback": [f"/v1/codex/tasks/{TASK}/events", f"/v1/codex/tasks/{TASK}/artifacts"],
     "memory-query": [f"/v1/codex/tasks/{TASK}/memory/query"],
     "discord-interaction": ["/interactions"],
@@ -163,7 +170,9 @@ def test_a_database_that_is_away_is_503_with_retry_after(alone: tuple[str, Funct
         data = {"taskId": str(TASK), "attempt": 1, "sequence": 1, "resource": "r", "status": "s", "prompt": "p"}
         data |= {"kind": "Job", "name": "n"} if event_type == JOB_CHANGED else {}
         data = {"prompt": "p"} if event_type == TASK_REQUESTED else data
-        event = Event("1", "/test", event_type, datacontenttype="application/json", data=json.dumps(data).encode())
+        body = RECORD if event_type == KAFKA_RECORD else json.dumps(data).encode()
+        kind = "application/x-protobuf" if event_type == KAFKA_RECORD else "application/json"
+        event = Event("1", "/test", event_type, datacontenttype=kind, data=body)
         answer = function.deliver(event)
         assert answer.status == 503, (event_type, answer.data)
         assert int(answer.headers["Retry-After"]) >= 1

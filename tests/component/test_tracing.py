@@ -2,15 +2,13 @@
 
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.component.collector import Collector, collecting
 from tests.component.functions import await_health, end, running, settings, start
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -18,31 +16,9 @@ PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
 
 
 @pytest.fixture
-def collector() -> Iterator[tuple[str, list[str]]]:
-    """An OTLP/HTTP collector: its URL and the trace ids that it was sent."""
-    traces: list[str] = []
-
-    class Collector(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            sent = ExportTraceServiceRequest.FromString(body)
-            for resource in sent.resource_spans:
-                for scope in resource.scope_spans:
-                    traces.extend(span.trace_id.hex() for span in scope.spans)
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Collector)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", traces
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def collector() -> Iterator[Collector]:
+    with collecting() as collector:
+        yield collector
 
 
 def environment(folder: Path, endpoint: str) -> dict[str, str]:
@@ -50,13 +26,10 @@ def environment(folder: Path, endpoint: str) -> dict[str, str]:
     return {**env, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
 
 
-def test_spans_of_the_callers_trace_are_exported_before_the_function_ends(
-    collector: tuple[str, list[str]], tmp_path: Path
-) -> None:
-    url, traces = collector
-    with running("discord-interaction", environment(tmp_path, url), tmp_path / "log") as function:
+def test_spans_of_the_callers_trace_are_exported_before_the_function_ends(collector: Collector, tmp_path: Path) -> None:
+    with running("discord-interaction", environment(tmp_path, collector.url), tmp_path / "log") as function:
         assert function.post("/interactions", b"{}", {"traceparent": PARENT}).status == 401
-    assert TRACE in traces
+    assert TRACE in collector.traces
 
 
 def test_a_collector_that_is_away_does_not_hold_up_the_stop(tmp_path: Path) -> None:

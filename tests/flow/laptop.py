@@ -18,7 +18,7 @@ from shared.local.demo.inputs import Input, task_id
 from shared.local.twin import TwinInfo
 from tests.integration.local.waiting import eventually
 
-FINAL = ("succeeded", "failed", "expired")
+FINAL = ("succeeded", "failed", "expired", "canceled")
 # A function that is restarted is away for a moment; whoever posts a task posts it until it is taken.
 PATIENT = urllib3.Retry(total=20, backoff_factor=0.1, backoff_max=2, status_forcelist=[502, 503], allowed_methods=None)
 
@@ -29,7 +29,7 @@ class Laptop:
     def __init__(self, info: TwinInfo) -> None:
         self.info = info
         self._http = urllib3.PoolManager(retries=PATIENT, timeout=15, maxsize=8)
-        self._bearer = {"Authorization": f"Bearer {info.api_token}"}
+        self.bearer = {"Authorization": f"Bearer {info.api_token}"}
 
     def send(self, sent: Input, **headers: str) -> UUID:
         """Posts one of the demo's inputs; the id of its task."""
@@ -39,7 +39,7 @@ class Laptop:
 
     def submit(self, prompt: str, key: str, **headers: str) -> UUID:
         """Posts a JSON task under an Idempotency-Key."""
-        own = {**self._bearer, "Content-Type": "application/json", "Idempotency-Key": key}
+        own = {**self.bearer, "Content-Type": "application/json", "Idempotency-Key": key}
         answer = self.post("/v1/codex/tasks", json.dumps({"prompt": prompt}).encode(), own | headers)
         assert answer.status in (200, 202), answer.data
         return UUID(answer.json()["taskId"])
@@ -55,7 +55,7 @@ class Laptop:
 
     def look(self, path: str) -> Any:
         """What the API says at this path; None where there is nothing."""
-        answer = self._http.request("GET", self.info.url + path, headers=self._bearer)
+        answer = self._http.request("GET", self.info.url + path, headers=self.bearer)
         assert answer.status in (200, 404), answer.data
         return answer.json() if answer.status == 200 else None
 
@@ -84,7 +84,7 @@ class Laptop:
     def ask(self, task: UUID, text: str) -> Any:
         """What memory-query answers to a question on behalf of the task."""
         body = json.dumps({"text": text}).encode()
-        answer = self.post(f"/v1/codex/tasks/{task}/memory/query", body, self._bearer)
+        answer = self.post(f"/v1/codex/tasks/{task}/memory/query", body, self.bearer)
         assert answer.status == 200, answer.data
         return answer.json()["results"]
 

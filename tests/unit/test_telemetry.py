@@ -36,7 +36,7 @@ def lines(logged: StringIO) -> list[dict[str, Any]]:
 
 
 def test_a_line_is_one_json_object_with_the_trace_and_the_task(logged: StringIO) -> None:
-    with telemetry.request_span("tests GET", PARENT):
+    with telemetry.RequestSpan("tests GET", PARENT):
         telemetry.about_task("task-7")
         logging.getLogger("x").info("said %s", "this\nand that", extra={"facts": {"texts": 2, "absent": None}})
     (line,) = lines(logged)
@@ -68,20 +68,20 @@ def test_a_field_that_was_not_named_does_not_get_in(logged: StringIO) -> None:
 
 
 def test_each_request_has_its_own_task(logged: StringIO) -> None:
-    with telemetry.request_span("one", None):
+    with telemetry.RequestSpan("one", None):
         telemetry.about_task("first")
-    with telemetry.request_span("two", None):
+    with telemetry.RequestSpan("two", None):
         logging.getLogger("x").info("second")
     assert "taskId" not in lines(logged)[0]
 
 
 def test_a_trace_goes_on_and_a_wrong_one_is_replaced() -> None:
-    with telemetry.request_span("tests", PARENT):
+    with telemetry.RequestSpan("tests", PARENT):
         assert telemetry.trace_id() == TRACE
         assert (telemetry.traceparent() or "").split("-")[1] == TRACE
     seen = set()
     for parent in (None, "", "nonsense", "00-" + "0" * 32 + "-00f067aa0ba902b7-01", PARENT.replace("00-", "ff-", 1)):
-        with telemetry.request_span("tests", parent):
+        with telemetry.RequestSpan("tests", parent):
             seen.add(telemetry.trace_id())
     assert len(seen) == 5
     assert TRACE not in seen
@@ -93,7 +93,7 @@ def test_outside_of_a_request_there_is_no_trace() -> None:
 
 
 def test_a_request_does_not_inherit_the_trace_of_the_one_around_it() -> None:
-    with telemetry.request_span("outer", PARENT), telemetry.request_span("inner", None):
+    with telemetry.RequestSpan("outer", PARENT), telemetry.RequestSpan("inner", None):
         assert telemetry.trace_id() != TRACE
 
 

@@ -47,7 +47,7 @@ class Story:
         self._bearer = {"Authorization": f"Bearer {api_token}"}
         self._http = urllib3.PoolManager(retries=_PATIENT, timeout=urllib3.Timeout(10))
         self._began = time.monotonic()
-        self._seen: dict[UUID, int] = {}
+        self._seen: set[str] = set()
 
     def send(self, sent: Input) -> UUID:
         """Posts one input, again while the answer promises no task; the id of its task."""
@@ -77,9 +77,10 @@ class Story:
     def _news(self, task: UUID, name: str) -> Iterator[Entry]:
         answer = self._get(f"/v1/codex/tasks/{task}/timeline")
         entries = json.loads(answer.data)["entries"] if answer.status == 200 else []
-        for entry in entries[self._seen.get(task, 0) :]:
-            yield Entry(time.monotonic() - self._began, name, entry["what"], entry["detail"])
-        self._seen[task] = max(len(entries), self._seen.get(task, 0))
+        for entry in entries:
+            if entry["id"] not in self._seen:
+                self._seen.add(entry["id"])
+                yield Entry(time.monotonic() - self._began, name, entry["what"], entry["detail"])
 
     def ask(self, task: UUID, text: str) -> dict[str, Any]:
         """What memory-query answers to a text, asked on behalf of a task."""

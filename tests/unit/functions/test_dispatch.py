@@ -68,6 +68,9 @@ class Impatient:
     def open_by_resource(self, resource: str) -> OpenRun | None:
         return self._runs.open_by_resource(resource)
 
+    def open_by_id(self, run: UUID) -> OpenRun | None:
+        return next((one for one in self.open() if one.run.id == run), None)
+
 
 class Noting:
     """Runs that remember what they were told to have been shown."""
@@ -75,7 +78,7 @@ class Noting:
     def __init__(self, stores: Stores) -> None:
         self._runs = stores.runs
         self.shown: list[Recalled] = []
-        self.claim, self.finish = stores.runs.claim, stores.runs.finish
+        self.claim, self.finish, self.canceled_by = stores.runs.claim, stores.runs.finish, stores.runs.canceled_by
 
     def launched(
         self,

@@ -4,7 +4,7 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -13,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.errors import Malformed, TooLarge
-from shared.web.requests import MAX_DEPTH, bearer, body_stream, parse_json, query_integer, read_body
+from shared.web.requests import (
+    MAX_DEPTH,
+    NO_NULL,
+    bearer,
+    body_stream,
+    parse_json,
+    parse_query,
+    query_integer,
+    read_body,
+)
 
 APP = Flask(__name__)
 
@@ -88,6 +97,23 @@ def test_what_does_not_fit_is_refused_without_an_echo(body: bytes, words: str) -
     assert "echo" not in str(refused.value)
 
 
+class Counted(msgspec.Struct):
+    count: Annotated[int, msgspec.Meta(le=9)]
+    more: Any = None
+
+
+def test_a_whole_number_may_be_written_with_a_fraction_of_nothing() -> None:
+    """JSON knows one kind of number, and for its schemas 2.0 is an integer."""
+    for written in (b"2", b"2.0", b"2e0", b"0.2E1"):
+        assert parse_json(b'{"count": %s, "more": [{"a": 3.5}]}' % written, Counted) == Counted(2, [{"a": 3.5}])
+    for wrong in (b"2.5", b"1e1", b"10.0", b"1e300", b'"2"', b"true", b"null"):
+        with pytest.raises(Malformed, match="the body does not fit"):
+            parse_json(b'{"count": %s}' % wrong, Counted)
+    deep = b"[" * 400 + b"2.0" + b"]" * 400
+    with pytest.raises(Malformed, match="nested deeper"):
+        parse_json(b'{"count": 2.0, "more": %s}' % deep, Counted)
+
+
 def test_an_allowed_value_is_asked_for_without_naming_the_wrong_one() -> None:
     class Choice(msgspec.Struct, tag_field="kind", tag="only"):
         pass
@@ -145,3 +171,43 @@ def test_a_number_in_a_query_has_bounds() -> None:
     for wrong in ("0", "51", "-1", "+7", "7.0", "", "x", "1e1", "%D9%A7", "0" * 12):
         with request(f"/?limit={wrong}") as asked, pytest.raises(Malformed, match="limit must be a whole number"):
             query_integer(asked, "limit", 5, 1, 50)
+
+
+class Query(msgspec.Struct, forbid_unknown_fields=True):
+    word: list[Literal["one", "two"]] = []
+    name: Annotated[str, msgspec.Meta(max_length=5, pattern=NO_NULL)] = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=50)] = 5
+
+
+@pytest.mark.parametrize(
+    ("query", "read"),
+    [
+        ("", Query()),
+        ("limit=7", Query(limit=7)),
+        ("name=7", Query(name="7")),
+        ("name=null&limit=50", Query(name="null", limit=50)),
+        ("word=one&word=two", Query(word=["one", "two"])),
+        ("word=two,one", Query(word=["two", "one"])),
+        ("name=a,b", Query(name="a,b")),
+    ],
+)
+def test_a_query_is_read_by_its_shape(query: str, read: Query) -> None:
+    with request(f"/?{query}") as asked:
+        assert parse_query(asked, Query) == read
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        *((f"limit={wrong}", "limit") for wrong in ("0", "51", "", "x", "+7", " 7", "07", "7.5", "%D9%A7", "1_0")),
+        *((f"word={wrong}", "word") for wrong in ("", "echo", "one,", "one&word=echo")),
+        ("name=too-long-echo", r"Expected `str` of length <= 5 - at `\$.name`"),
+        ("name=a%00", r"a text is not of the form that it must have - at `\$.name`"),
+        ("name=a&name=b", "a parameter twice"),
+        ("echo=1", "it has an unknown field"),
+    ],
+)
+def test_a_query_that_does_not_fit_is_refused_without_an_echo(query: str, words: str) -> None:
+    with request(f"/?{query}") as asked, pytest.raises(Malformed, match=words) as refused:
+        parse_query(asked, Query)
+    assert "echo" not in str(refused.value)

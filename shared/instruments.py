@@ -1,0 +1,53 @@
+"""Every metric of the system, with the only labels and values that it may have."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from shared.events.catalogue import UNKNOWN, WORDS
+
+_COMMANDS = frozenset(WORDS.values())
+_DOORS = frozenset({"protobuf", "json", "event"})
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """One metric. Any value that `labels` does not list for a label is counted as `(unknown)`."""
+
+    kind: Literal["counter", "histogram"]
+    unit: str
+    meaning: str
+    labels: Mapping[str, frozenset[str]]
+
+    def bounded(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Exactly the labels of this instrument, each with a value that is allowed."""
+        values = {label: given.get(label, UNKNOWN) for label in self.labels}
+        return {label: value if value in self.labels[label] else UNKNOWN for label, value in values.items()}
+
+
+INSTRUMENTS: Mapping[str, Instrument] = MappingProxyType(
+    {
+        "facteur_command_events_processed_total": Instrument(
+            "counter", "{event}", "deliveries of events that were handled", {"command": _COMMANDS}
+        ),
+        "facteur_command_events_failed_total": Instrument(
+            "counter", "{event}", "deliveries of events that were refused or failed", {"command": _COMMANDS}
+        ),
+        "facteur_command_events_dlq_total": Instrument(
+            "counter", "{event}", "events that became dead letters, repeats included", {"command": _COMMANDS}
+        ),
+        "facteur_command_events_duration_ms": Instrument(
+            "histogram", "ms", "time that a delivery of an event took, however it ended", {"command": _COMMANDS}
+        ),
+        "facteur_intake_tasks_total": Instrument(
+            "counter",
+            "{task}",
+            "tasks that came, and what became of them at the door",
+            {"door": _DOORS, "outcome": frozenset({"accepted", "duplicate", "refused"})},
+        ),
+        "facteur_intake_duration_ms": Instrument(
+            "histogram", "ms", "time that a task took at the door", {"door": _DOORS}
+        ),
+    }
+)

@@ -1,0 +1,122 @@
+"""Metrics reach a collector as what was counted since the last time, and cost nothing without one."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from opentelemetry.proto.metrics.v1 import metrics_pb2
+
+from shared.events import codec
+from shared.events.catalogue import TASK_REQUESTED
+from shared.events.event import Event
+from shared.instruments import INSTRUMENTS
+from tests.component.collector import Collector, collecting, labels_of
+from tests.component.conftest import Stage, until
+from tests.component.functions import Sink, running, settings
+
+PROCESSED = "facteur_command_events_processed_total"
+FAILED = "facteur_command_events_failed_total"
+TAKEN = "facteur_intake_tasks_total"
+BURIED = "facteur_command_events_dlq_total"
+DURATION = "facteur_command_events_duration_ms"
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture
+def environment(stage: Stage, broker: Sink, folder: Path) -> dict[str, str]:
+    return settings(stage.dsn, broker.url, folder)
+
+
+def requested(data: bytes = b'{"prompt": "count me"}', event_type: str = TASK_REQUESTED) -> Event:
+    return Event(str(uuid4()), "/tests", event_type, datacontenttype="application/json", data=data)
+
+
+def temporalities(collector: Collector) -> set[int]:
+    return {(m.sum if m.HasField("sum") else m.histogram).aggregation_temporality for m in collector.metrics}
+
+
+def test_what_was_counted_arrives_when_the_function_stops(
+    environment: dict[str, str], collector: Collector, folder: Path
+) -> None:
+    with running("codex-intake", environment | {ENDPOINT: collector.url}, folder / "log") as intake:
+        assert [intake.deliver(requested()).status for _ in range(3)] == [204] * 3
+        assert intake.deliver(requested(b"not json")).status == 400
+        assert intake.deliver(requested(event_type=f"a.type.of.{uuid4()}")).status == 422
+        assert intake.post("/", b"no event").status == 400
+        for event in (requested(), requested(event_type=f"a.type.of.{uuid4()}")):
+            headers, body = codec.encode(event)
+            assert intake.post("/dead-letters", body, headers).status == 204
+        assert collector.metrics == []
+    assert collector.services == {"codex-intake"}
+    assert collector.total(PROCESSED, command="task.requested") == 3
+    assert collector.total(FAILED, command="task.requested") == 1
+    assert collector.total(FAILED, command="(unknown)") == 2
+    assert collector.total(BURIED, command="task.requested") == 1
+    assert collector.total(BURIED, command="(unknown)") == 1
+    assert collector.total(TAKEN, door="event", outcome="accepted") == 3
+    assert collector.total(TAKEN, door="event", outcome="refused") == 1
+    durations = {labels_of(point)["command"]: point for point in collector.points(DURATION)}
+    assert {command: point.count for command, point in durations.items()} == {"task.requested": 4, "(unknown)": 2}
+    assert all(0 < point.min <= point.max < 30_000 for point in durations.values())
+    assert {metric.name: metric.unit for metric in collector.metrics} == {
+        name: instrument.unit for name, instrument in INSTRUMENTS.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("preference", "temporality", "last"),
+    [
+        ("", metrics_pb2.AGGREGATION_TEMPORALITY_DELTA, 1),
+        ("cumulative", metrics_pb2.AGGREGATION_TEMPORALITY_CUMULATIVE, 2),
+    ],
+)
+def test_counters_are_deltas_unless_the_collector_wants_sums(
+    environment: dict[str, str], collector: Collector, folder: Path, preference: str, temporality: int, last: int
+) -> None:
+    often = {ENDPOINT: collector.url, "OTEL_METRIC_EXPORT_INTERVAL": "100"}
+    wanted = {"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": preference}
+    with running("codex-intake", environment | often | wanted, folder / "log") as intake:
+        intake.deliver(requested())
+        until(lambda: collector.points(PROCESSED))
+        intake.deliver(requested())
+    values = [point.as_int for point in collector.points(PROCESSED)]
+    assert (values[0], values[-1]) == (1, last)
+    assert preference or len(values) == 2
+    assert temporalities(collector) == {temporality}
+
+
+@pytest.mark.parametrize(("signal", "traces", "metrics"), [("TRACES", True, False), ("METRICS", False, True)])
+def test_each_signal_may_have_its_endpoint_alone(
+    environment: dict[str, str], collector: Collector, folder: Path, signal: str, traces: bool, metrics: bool
+) -> None:
+    endpoint = {f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT": f"{collector.url}/v1/{signal.lower()}"}
+    with running("codex-intake", environment | endpoint, folder / "log") as intake:
+        intake.deliver(requested())
+    assert (bool(collector.traces), bool(collector.metrics)) == (traces, metrics)
+
+
+def test_without_an_endpoint_nothing_is_loaded_and_a_count_costs_next_to_nothing() -> None:
+    code = """
+import sys, timeit
+from shared import telemetry
+telemetry.set_up("tests", {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": ""})
+def call():
+    telemetry.count("facteur_command_events_failed_total", command="tick")
+    telemetry.measure("facteur_command_events_duration_ms", 1.5, command="tick")
+best = min(timeit.repeat(call, number=10_000, repeat=5)) / 10_000
+names = ("opentelemetry.sdk", "opentelemetry.metrics", "opentelemetry.exporter", "shared.instruments")
+print(best * 1e6, [name for name in sys.modules if name.startswith(names)])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    microseconds, loaded = done.stdout.split(maxsplit=1)
+    assert loaded.strip() == "[]"
+    assert float(microseconds) < 4, "two calls"

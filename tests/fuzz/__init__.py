@@ -1,0 +1,1 @@
+"""The API attacked from its document: `make fuzz-api`."""

@@ -1,0 +1,139 @@
+"""Cancelling: intake's use case, and what dispatcher and callback make of the wish."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from functions.callback.record import Record
+from functions.codex_intake.cancel import Cancel
+from functions.dispatcher.dispatch import Dispatch
+from shared.domain.errors import NotFound
+from shared.domain.ids import resource_name
+from shared.domain.job import Job, JobPhase
+from shared.domain.report import Report
+from shared.domain.run import RunState
+from shared.events.catalogue import TaskPrepared, announce
+from tests.contract.stores.conftest import Stores
+from tests.unit.functions.conftest import Said
+from tests.unit.functions.test_dispatch import NOW, RECIPE, Cluster, look_after
+
+
+class Interrupted(Cluster):
+    """A cluster in which somebody cancels the task while its job is being created."""
+
+    def __init__(self, stores: Stores, dies: bool = False) -> None:
+        super().__init__()
+        self._stores = stores
+        self._dies = dies
+
+    def create(self, job: Job) -> None:
+        super().create(job)
+        self._stores.cancel(UUID(job.task_id))
+        if self._dies:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def cancel(stores: Stores, said: Said) -> Cancel:
+    return Cancel(stores.runs, said)
+
+
+def dispatcher(stores: Stores, cluster: Cluster, said: Said) -> Dispatch:
+    return Dispatch(stores.runs, stores.memories, cluster, said, lambda: NOW, lambda: "nonce-of-16-chars", RECIPE)
+
+
+def test_a_task_that_waits_is_finished_and_said_to_be_once(stores: Stores, cancel: Cancel, said: Said) -> None:
+    task = stores.accept().run_id
+    for fresh in (True, False):
+        found = cancel(task, "default", "alice", "00-trace")
+        assert (found.status, found.requested, found.fresh) == (RunState.CANCELED, True, fresh)
+    assert said.types == ["task.finished.v1"]
+    assert said[0].extensions["traceparent"] == "00-trace"
+    assert b'"canceled"' in (said[0].data or b"")
+
+
+def test_a_task_that_runs_is_said_to_be_wanted_to_end_once(stores: Stores, cancel: Cancel, said: Said) -> None:
+    task = stores.accept().run_id
+    stores.launch(task)
+    for _ in range(2):
+        assert cancel(task, "default", "alice", None).status is RunState.RUNNING
+    assert said.types == ["task.cancel-requested.v1"]
+
+
+def test_a_task_of_nobody_is_not_found(stores: Stores, cancel: Cancel, said: Said) -> None:
+    stores.accept()
+    with pytest.raises(NotFound):
+        cancel(uuid4(), "default", "alice", None)
+    assert said == []
+
+
+def test_a_run_is_stopped_and_ended_however_often_it_is_asked(stores: Stores, said: Said) -> None:
+    cluster = Cluster()
+    dispatch = dispatcher(stores, cluster, said)
+    after = look_after(stores, cluster, dispatch)
+    task = stores.accept().run_id
+    dispatch(task, None)
+    after.cancel_requested(task)
+    assert (stores.status(task)[0], cluster.stopped) == ("running", []), "nobody has asked for it"
+    stores.cancel(task)
+    for _ in range(2):
+        after.cancel_requested(task)
+    assert cluster.stopped == [resource_name(task, 1)]
+    assert stores.status(task) == ("canceled", "canceled by alice", "")
+    assert said.types == ["run.launched.v1", "task.finished.v1"]
+    after.cancel_requested(uuid4())
+
+
+@pytest.mark.parametrize("phase", [JobPhase.STOPPED, JobPhase.SUCCEEDED, JobPhase.LOST, JobPhase.EXPIRED])
+def test_the_tick_ends_what_a_dispatcher_that_died_had_stopped(stores: Stores, said: Said, phase: JobPhase) -> None:
+    cluster = Cluster()
+    dispatch = dispatcher(stores, cluster, said)
+    task = stores.accept().run_id
+    dispatch(task, None)
+    stores.cancel(task)
+    cluster.stop(resource_name(task, 1))
+    cluster.end(task, phase)
+    look_after(stores, cluster, dispatch, expired=True).tick()
+    assert stores.status(task)[:2] == ("canceled", "canceled by alice")
+
+
+def test_a_cancel_during_the_launch_is_seen_by_the_launch_itself(stores: Stores, said: Said) -> None:
+    cluster = Interrupted(stores)
+    task = stores.accept().run_id
+    dispatcher(stores, cluster, said)(task, announce(TaskPrepared(task), "embedder", None))
+    assert cluster.stopped == [resource_name(task, 1)]
+    assert stores.status(task)[:2] == ("canceled", "canceled by alice")
+    assert said.types == ["run.launched.v1", "task.finished.v1"]
+
+
+def test_a_launch_that_died_after_a_cancel_is_ended_by_the_tick_and_not_repeated(stores: Stores, said: Said) -> None:
+    cluster = Interrupted(stores, dies=True)
+    dispatch = dispatcher(stores, cluster, said)
+    task = stores.accept().run_id
+    with pytest.raises(KeyboardInterrupt):
+        dispatch(task, None)
+    dispatch(task, announce(TaskPrepared(task), "embedder", None))
+    assert stores.status(task)[0] == "launching"
+    look_after(stores, cluster, dispatch).tick()
+    assert cluster.stopped == [resource_name(task, 1)]
+    assert stores.status(task)[:2] == ("canceled", "canceled by alice")
+    assert said.types == ["task.finished.v1"]
+
+
+def test_a_container_that_fails_because_it_was_stopped_was_canceled(stores: Stores, said: Said) -> None:
+    task = stores.accept().run_id
+    stores.launch(task)
+    stores.cancel(task)
+    record = Record(stores.reports, said)
+    recorded = record(task, 1, [Report("e1", 1, "failed", "terminated")], None)
+    assert recorded.status is RunState.CANCELED
+    assert stores.status(task) == ("canceled", "canceled by alice", "")
+    assert b'"canceled"' in (said[0].data or b"")
+
+
+def test_a_container_that_completed_in_spite_of_it_has_succeeded(stores: Stores, said: Said) -> None:
+    task = stores.accept().run_id
+    stores.launch(task)
+    stores.cancel(task)
+    Record(stores.reports, said)(task, 1, [Report("e1", 1, "completed", "all done")], None)
+    assert stores.status(task) == ("succeeded", "", "all done")
