@@ -3,6 +3,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
 PYTEST_ARGS ?=
+FUZZ_ARGS ?=
 SOURCES := functions shared migrations tests
 
 export UV_PROJECT_ENVIRONMENT := .venv
@@ -11,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check format lint types contracts proto bench-start bench-flow clean
+.PHONY: help install demo dev test check format lint types contracts proto openapi fuzz-api bench-start bench-flow bench-intake clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -54,11 +55,20 @@ proto: install ## Generate the protobuf classes from eventing/proto
 	@cd eventing/proto && ../../$(BIN)/python -m grpc_tools.protoc -I . \
 		--python_out=../../shared/events/protobuf --pyi_out=../../shared/events/protobuf proompteng/*/v1/*.proto
 
+openapi: install ## Generate docs/openapi.json from the types
+	@$(BIN)/python -m functions.codex_intake.openapi > docs/openapi.json
+
+fuzz-api: install ## Attack the HTTP API from its document, with every check of schemathesis
+	@$(BIN)/python -m tests.fuzz.api $(FUZZ_ARGS)
+
 bench-start: install ## Process start to first answer, beside a bare Functions Framework
 	@$(BIN)/python -m tests.bench.start
 
 bench-flow: install ## Latency and tasks per second through all six functions
 	@$(BIN)/python -m tests.bench.flow
+
+bench-intake: install ## Deliveries a second, beside what framework and database allow
+	@$(BIN)/python -m tests.bench.intake
 
 clean: ## Remove what was installed and every local state
 	rm -rf .venv .facteur .facteur-demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

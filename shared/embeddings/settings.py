@@ -1,4 +1,4 @@
-"""Which embedder to use, read from the environment by every function that embeds."""
+"""Which embedder to use, read from environment and file by every function that embeds."""
 
 from dataclasses import dataclass
 

@@ -1,0 +1,161 @@
+"""A thousand deliveries, ten times each, in any order, to three processes of codex-intake that are killed meanwhile."""
+
+import contextlib
+import itertools
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+import urllib3
+
+from shared.domain.ids import run_id
+from shared.events.catalogue import TaskAccepted, announce
+from shared.events.protobuf.proompteng.froussard.v1.codex_task_pb2 import CODEX_TASK_STAGE_IMPLEMENTATION, CodexTask
+from shared.postgres.scratch import scratch_database
+from tests.chaos.fire import moments
+from tests.component.functions import Function, authorised, await_health, settings, sink, start
+
+TASKS, TIMES, ISSUES, THREADS = 1000, 10, 500, 16
+SECONDS = 100
+# What a sender tries again: 409 is a delivery in flight, 5xx a function or server that is away.
+AGAIN = {409, 500, 502, 503, 504}
+
+
+class Fleet:
+    """Three processes on one database, each with its port for ever."""
+
+    def __init__(self, env: Mapping[str, str], folder: Path) -> None:
+        self._env = env
+        self._folder = folder
+        self.functions = [start("codex-intake", env, folder / f"log-{n}") for n in range(3)]
+        self.kills = 0
+
+    def kill(self, n: int) -> None:
+        """SIGKILL to the process and its worker, and a new one in its place."""
+        killed = self.functions[n]
+        end_at_once(killed)
+        self.functions[n] = start("codex-intake", self._env, killed.log, urlsplit(killed.url).port)
+        self.kills += 1
+
+
+def end_at_once(function: Function) -> None:
+    os.killpg(function.process.pid, signal.SIGKILL)
+    function.process.wait()
+
+
+@contextmanager
+def fleet(env: Mapping[str, str], folder: Path) -> Iterator[Fleet]:
+    fleet = Fleet(env, folder)
+    try:
+        for function in fleet.functions:
+            await_health(function)
+        yield fleet
+    finally:
+        for function in fleet.functions:
+            end_at_once(function)
+
+
+class Sender:
+    """Posts until it is told that the delivery is accepted, as every event source does."""
+
+    def __init__(self, functions: Sequence[Function], chance: random.Random) -> None:
+        self._functions = functions
+        self._chance = chance
+        self._http = urllib3.PoolManager(maxsize=THREADS, retries=False, timeout=10)
+        self._give_up = time.monotonic() + SECONDS
+        self.tries: Counter[str] = Counter()
+
+    def __call__(self, body: bytes) -> str:
+        """The id of the run."""
+        while True:
+            answer = self._once(body)
+            self.tries[str(answer.status) if answer else "no answer"] += 1
+            if answer and answer.status not in AGAIN:
+                assert answer.status == 202, answer.data
+                return str(answer.json()["taskRunId"])
+            assert time.monotonic() < self._give_up, self.tries
+            time.sleep(0.02)
+
+    def _once(self, body: bytes) -> urllib3.BaseHTTPResponse | None:
+        url = self._chance.choice(self._functions).url
+        with contextlib.suppress(urllib3.exceptions.HTTPError):
+            return self._http.request("POST", f"{url}/codex/tasks", body=body, headers=authorised())
+        return None
+
+
+def delivery(number: int) -> str:
+    return f"storm-delivery-{number}"
+
+
+def body(number: int) -> bytes:
+    return CodexTask(
+        stage=CODEX_TASK_STAGE_IMPLEMENTATION,
+        prompt=f"Task number {number}",
+        repository="o/r",
+        issue_number=1 + number % ISSUES,
+        delivery_id=delivery(number),
+    ).SerializeToString()
+
+
+@pytest.mark.timeout(SECONDS + 40)
+def test_a_thousand_deliveries_posted_ten_times_under_fire_are_stored_and_announced_once_each(
+    postgres_server: str, migrated_template: str, tmp_path: Path
+) -> None:
+    chance = moments("deliveries")
+    posts = [number for number in range(TASKS) for _ in range(TIMES)]
+    chance.shuffle(posts)
+    bodies = [body(number) for number in range(TASKS)]
+    began, over = time.monotonic(), threading.Event()
+    with ExitStack() as stack:
+        dsn = stack.enter_context(scratch_database(postgres_server, migrated_template))
+        broker = stack.enter_context(sink())
+        processes = stack.enter_context(fleet(settings(dsn, broker.url, tmp_path), tmp_path))
+        fire = threading.Thread(target=_kill, args=(processes, chance, over))
+        fire.start()
+        send = Sender(processes.functions, chance)
+        with ThreadPoolExecutor(THREADS) as threads:
+            answers = list(threads.map(lambda number: send(bodies[number]), posts))
+        over.set()
+        fire.join()
+        took = time.monotonic() - began
+        assert answers == [str(run_id(delivery(number))) for number in posts]
+        _stored_once(dsn)
+        expected = {
+            announce(TaskAccepted(run_id(delivery(number))), "codex-intake", None).id for number in range(TASKS)
+        }
+        with psycopg.connect(dsn) as connection:
+            waiting = {row[0] for row in connection.execute("SELECT id::text FROM codex_kb.outbox").fetchall()}
+        heard = Counter(event.id for event in broker.events)
+        assert waiting | set(heard) == expected
+    assert processes.kills >= 5
+    twice = sum(times - 1 for times in heard.values())
+    print(f"{len(posts)} deliveries in {took:.0f} s, {processes.kills} kills, tries {dict(send.tries)};", end=" ")
+    print(f"{len(heard)} events at the sink, {twice} of them again, {len(waiting)} left in the outbox")
+
+
+def _kill(processes: Fleet, chance: random.Random, over: threading.Event) -> None:
+    for n in itertools.count():
+        if over.wait(chance.uniform(1.5, 3.5)):
+            return
+        processes.kill(n % 3)
+
+
+def _stored_once(dsn: str) -> None:
+    tables = {"ideas": ISSUES, "tasks": ISSUES, "task_runs": TASKS, "codex_tasks": TASKS}
+    with psycopg.connect(dsn) as connection:
+        for table, rows in tables.items():
+            assert connection.execute(f"SELECT count(*) FROM codex_kb.{table}".encode()).fetchone() == (rows,), table  # noqa: S608
+        stored = connection.execute("SELECT id, delivery_id FROM codex_kb.task_runs").fetchall()
+        prompts = connection.execute("SELECT id, prompt FROM codex_kb.codex_tasks").fetchall()
+    assert set(stored) == {(run_id(delivery(number)), delivery(number)) for number in range(TASKS)}
+    assert set(prompts) == {(run_id(delivery(number)), f"Task number {number}") for number in range(TASKS)}
