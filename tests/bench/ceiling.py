@@ -53,10 +53,10 @@ def database(url: str, connections: int, seconds: int, folder: Path) -> float:
     script.write_text(f"\\set n random(1, 9223372036854775806)\n{_statement()};\n")
     options = ["--no-vacuum", "--protocol=prepared", f"--client={connections}", f"--jobs={min(connections, 2)}"]
     command = [str(binaries() / "pgbench"), *options, f"--time={seconds}", f"--file={script}", url]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    found = re.search(r"^tps = ([0-9.]+)", said, re.MULTILINE)
-    if found is None or "failed transactions: 0 " not in said:
-        raise SystemExit(f"pgbench failed:\n{said}")
+    done = subprocess.run(command, capture_output=True, text=True)
+    found = re.search(r"^tps = ([0-9.]+)", done.stdout, re.MULTILINE)
+    if found is None or "failed transactions: 0 " not in done.stdout:
+        raise SystemExit(f"pgbench failed:\n{done.stdout}{done.stderr}")
     return float(found[1])
 
 
@@ -68,4 +68,8 @@ def _statement() -> str:
     columns = json.loads(tasks._encoded(request, event, new_traceparent()))
     rest = json.dumps({name: value for name, value in columns.items() if name not in _OWN}).replace("'", "''")
     made = ", ".join(f"'{name}', {value}" for name, value in _OWN.items())
-    return tasks._ACCEPT.replace("%(tasks)s", f"jsonb_build_array('{rest}'::jsonb || jsonb_build_object({made}))")
+    given = {
+        "tasks": f"jsonb_build_array('{rest}'::jsonb || jsonb_build_object({made}))",
+        "lock_timeout": f"'{tasks._LOCK_TIMEOUT}'",
+    }
+    return tasks._ACCEPT % given

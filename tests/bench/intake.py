@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32])
     options = parser.parse_args()
-    console = Console()
+    console = Console(width=120)
     figures = {connections: Figures() for connections in options.connections}
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder, console.status("starting servers…") as status:
         Path(folder).chmod(0o711)  # run by root, PostgreSQL is another user
@@ -127,18 +127,7 @@ def cpu(function: Function) -> float:
 def table(figures: dict[int, Figures]) -> Table:
     rounds = len(next(iter(figures.values())).intake)
     shown = Table(title=f"POST /codex/tasks, medians of {rounds} rounds (goal: {GOAL} L with 32 connections)")
-    headings = (
-        "connections",
-        "framework/s",
-        "database/s",
-        "L/s",
-        "intake/s",
-        "of L",
-        "p50 ms",
-        "p99 ms",
-        "CPU µs",
-        "RSS MB",
-    )
+    headings = ("conns", "framework/s", "database/s", "L/s", "intake/s", "of L", "p50 ms", "p99 ms", "CPU µs", "RSS MB")
     for heading in headings:
         shown.add_column(heading, justify="right")
     for connections, found in figures.items():
