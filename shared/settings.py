@@ -103,7 +103,8 @@ class _Sources:
             self._read(Path(named))
 
     def _read(self, path: Path) -> None:
-        from shared.settings_file import Unreadable, read
+        from shared.settings_file import read
+        from shared.yaml_document import Unreadable
 
         try:
             self._file, mistakes = read(path)
@@ -181,6 +182,14 @@ def http_url(raw: str) -> str:
     if not re.fullmatch(r"https?://[^\s/]+\S*", raw):
         raise ValueError("must be a URL that starts with http:// or https://")
     return raw.rstrip("/")
+
+
+def tls_url(raw: str) -> str:
+    """A parser for URLs to which tokens travel: without TLS to this machine only."""
+    url = http_url(raw)
+    if not url.startswith("https://") and not re.match(r"http://(?:127\.0\.0\.1|localhost|\[::1\])(?:[:/]|$)", url):
+        raise ValueError("must be a URL that starts with https:// (http:// for this machine alone)")
+    return url
 
 
 def secret(raw: str) -> str:

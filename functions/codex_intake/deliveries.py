@@ -3,14 +3,12 @@
 import hashlib
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import DecodeError
-
 from functions.codex_intake.orchestrate import Switches, iterations
 from shared.domain.errors import Malformed, Rejected
 from shared.domain.ids import is_made_here
-from shared.domain.task import Mode, Stage, TaskRequest
+from shared.domain.task import Mode, TaskRequest
 from shared.domain.token import Caller
+from shared.events.protobuf.deliveries import document, parse
 from shared.events.protobuf.proompteng.froussard.v1.codex_task_pb2 import CODEX_TASK_STAGE_IMPLEMENTATION, CodexTask
 
 
@@ -18,7 +16,7 @@ def from_protobuf(body: bytes, caller: Caller, switches: Switches, coalesce_seco
     """A `CodexTask` delivery. Its errors keep the words of the earlier system."""
     if not body:
         raise Malformed("empty payload")
-    task = _parse(body)
+    task = parse(body)
     if task.stage != CODEX_TASK_STAGE_IMPLEMENTATION:
         raise Malformed("unsupported codex stage")
     mode = switches.mode()
@@ -45,19 +43,6 @@ def from_protobuf(body: bytes, caller: Caller, switches: Switches, coalesce_seco
         orchestration=_workflow(task, switches) if mode is Mode.ARGO else {},
         coalesce_seconds=coalesce_seconds,
     )
-
-
-def _parse(body: bytes) -> CodexTask:
-    try:
-        return CodexTask.FromString(body)
-    except DecodeError:
-        raise Malformed("invalid payload") from None
-
-
-def document(task: CodexTask) -> dict[str, Any]:
-    """The task's JSON form as the earlier system stored it: 64-bit numbers as text, `stage` in short."""
-    form: dict[str, Any] = MessageToDict(task, always_print_fields_with_no_presence=True)
-    return {**form, "issuedAt": form.get("issuedAt"), "stage": Stage.IMPLEMENTATION.value}
 
 
 def _workflow(task: CodexTask, switches: Switches) -> dict[str, Any]:

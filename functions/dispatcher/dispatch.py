@@ -1,155 +1,160 @@
-"""The use case: a prepared task becomes a job with the memories that fit it, exactly once."""
+"""The use case: prepared tasks are judged, queued, and launched in their turn, each exactly once."""
 
-import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+import logging
+from collections.abc import Callable, Mapping
 from typing import Protocol
 from uuid import UUID
 
-from functions.dispatcher.prompt import render
-from shared.domain.errors import Rejected
-from shared.domain.ids import resource_name
-from shared.domain.job import Job
-from shared.domain.memory import Fenced, Recalled, fence
+from functions.dispatcher.launch import Launch
+from functions.dispatcher.recipe import Recipe, name_of
+from shared.domain.errors import Rejected, Unavailable
+from shared.domain.policy import Policy, Verdict
 from shared.domain.run import RunState
-from shared.domain.task import Mode, Run
-from shared.domain.token import mint_task_token
-from shared.events.catalogue import RunLaunched, TaskFinished, announce
+from shared.domain.task import Mode, OpenRun, Run
+from shared.events.catalogue import TaskFinished, announce
 from shared.events.event import Event
+
+log = logging.getLogger(__name__)
+
+# What else waits belongs to the next event or tick.
+AT_ONCE = 50
+
+
+class Queue(Protocol):
+    """Who is next, under caps; each move is one transaction."""
+
+    def enqueue(self, run: UUID) -> Run | None: ...
+
+    def admit(self) -> Run | None: ...
+
+    def explain(self, run: UUID | None = None) -> None: ...
+
+
+class Launches(Protocol):
+    """Launches that were begun: taken over once nobody holds them, given back, begun anew."""
+
+    def resume(self, run: UUID) -> Run | None: ...
+
+    def put_off(self, run: Run, reason: str) -> None: ...
 
 
 class Runs(Protocol):
-    """Moves runs; every move is one transaction and safe to repeat."""
+    """Ends runs, once."""
 
-    def claim(self, run: UUID) -> Run | None: ...
-
-    def launched(
-        self,
-        run: Run,
-        resource: str,
-        token_hash: bytes,
-        shown: Sequence[Recalled],
-        received: Event | None,
-        announcement: Event,
+    def finish(
+        self, run: Run, state: RunState, reason: str, announcement: Event, verdict: Verdict | None = None
     ) -> bool: ...
 
-    def finish(self, run: Run, state: RunState, reason: str, announcement: Event) -> bool: ...
-
-    def canceled_by(self, run: UUID) -> str | None: ...
+    def open_by_id(self, run: UUID) -> OpenRun | None: ...
 
 
 class Jobs(Protocol):
-    """Creates and stops jobs by name; a job that exists with the same task and attempt is success."""
+    """Ends what is there of jobs; one of somebody else is never touched."""
 
-    def create(self, job: Job) -> None: ...
+    def stop(self, name: str, namespace: str) -> None: ...
 
-    def stop(self, name: str) -> None: ...
-
-
-class Memories(Protocol):
-    """Finds what earlier tasks left that is nearest to a task."""
-
-    def nearest_to_task(self, task: UUID, limit: int) -> Sequence[Recalled]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What every container gets: its command, the key of its token, and where it reports and asks.
-
-    While `launching` is off nothing is launched: runs wait as they are.
-    """
-
-    command: Sequence[str]
-    token_secret: str
-    callback_url: str
-    memory_url: str
-    memories: int = 5
-    memory_tokens: int = 2000
-    launching: bool = True
+    def discard(self, name: str, namespace: str) -> None: ...
 
 
 class Dispatch:
-    """Launches a run. Every step is named by the run, so a repeat finds what the first try did."""
+    """Launches runs and ends them. Every step is named by the run, so a repeat finds what the first try did."""
 
     def __init__(
         self,
+        queue: Queue,
+        launches: Launches,
         runs: Runs,
-        memories: Memories,
-        jobs: Jobs,
+        doors: Mapping[Mode, Jobs],
+        policy: Callable[[], Policy],
+        launch: Launch,
         say: Callable[[Event], None],
-        now: Callable[[], datetime],
-        nonce: Callable[[], str],
         recipe: Recipe,
     ) -> None:
+        self._queue = queue
+        self._launches = launches
         self._runs = runs
-        self._memories = memories
-        self._jobs = jobs
+        self._doors = doors
+        self._policy = policy
+        self._launch = launch
         self._say = say
-        self._now = now
-        self._nonce = nonce
         self._recipe = recipe
 
-    def __call__(self, task: UUID, received: Event | None) -> None:
+    def __call__(self, task: UUID) -> None:
+        """Launches the task, and whoever's turn comes before; or leaves it in the queue, with the reason."""
         if not self._recipe.launching:
             return
-        run = self._runs.claim(task)
+        run = self._queue.enqueue(task)
         if run is None:
-            return
-        try:
-            self._launch(run, received)
-        except Rejected as error:
-            self.end(run, RunState.FAILED, str(error))
+            held = self._launches.resume(task)
+            if held:
+                self._begin(held)
+        elif not self._denied(run):
+            self.fill(task)
 
-    def _launch(self, run: Run, received: Event | None) -> None:
-        if run.mode != Mode.DIRECT:
-            raise Rejected(f"mode {run.mode} is not enabled here: use direct")
-        nearest = self._memories.nearest_to_task(run.id, self._recipe.memories)
-        memories = fence(nearest, self._nonce(), self._recipe.memory_tokens)
-        job = self._job(run, memories)
-        self._jobs.create(job)
-        event = announce(RunLaunched(run.id, run.attempt, job.name), "dispatcher", run.traceparent)
-        token_hash = hashlib.sha256(self._token(run).encode()).digest()
-        if self._runs.launched(run, job.name, token_hash, memories.shown, received, event):
-            self._say(event)
-        # Whoever cancels a run that is being launched leaves its job to us.
-        if by := self._runs.canceled_by(run.id):
-            self.cancel(run, by)
+    def fill(self, until: UUID | None = None) -> None:
+        """Launches what fits under the caps, in order, until it comes to this task."""
+        if not self._recipe.launching:
+            return
+        for _ in range(AT_ONCE):
+            run = self._queue.admit()
+            if run is None:
+                break
+            self._begin(run)
+            if run.id == until:
+                return
+        if until:
+            self._queue.explain(until)
+
+    def judge(self, run: Run) -> Verdict:
+        """What the policy says now."""
+        return self._policy().judge(run, self._recipe.image_of(run), self._recipe.service_account_of(run))
 
     def cancel(self, run: Run, by: str) -> None:
         """Stops the job of a run, if there is one, and ends the run."""
-        self._jobs.stop(resource_name(run.id, run.attempt))
+        self.stop(run)
         self.end(run, RunState.CANCELED, f"canceled by {by}")
 
-    def end(self, run: Run, state: RunState, reason: str) -> None:
+    def stop(self, run: Run) -> None:
+        """Ends the job of a run, and whatever else was made for it."""
+        door = self._doors.get(Mode(run.mode))
+        if door:
+            door.stop(name_of(run), run.namespace)
+
+    def end(self, run: Run, state: RunState, reason: str, verdict: Verdict | None = None) -> None:
         """Ends a run that cannot report its own end, and says so."""
         event = announce(TaskFinished(run.id, state.value), "dispatcher", run.traceparent)
-        if self._runs.finish(run, state, reason, event):
+        if self._runs.finish(run, state, reason, event, verdict):
             self._say(event)
 
-    def _token(self, run: Run) -> str:
-        return mint_task_token(self._recipe.token_secret, run.id, run.attempt)
+    def _denied(self, run: Run) -> bool:
+        verdict = self.judge(run)
+        if not verdict.allowed:
+            self.end(run, RunState.DENIED, f"denied by rule {verdict.rule}: {verdict.reason}", verdict)
+        return not verdict.allowed
 
-    def _job(self, run: Run, memories: Fenced) -> Job:
-        recipe = self._recipe
-        task = f"/v1/codex/tasks/{run.id}"
-        deadline = self._now().astimezone(UTC) + timedelta(seconds=run.deadline_seconds)
-        return Job(
-            name=resource_name(run.id, run.attempt),
-            task_id=str(run.id),
-            attempt=run.attempt,
-            deadline_seconds=run.deadline_seconds,
-            command=tuple(recipe.command),
-            env={
-                "CODEX_TASK_ID": str(run.id),
-                "CODEX_ATTEMPT": str(run.attempt),
-                "CODEX_CALLBACK_URL": f"{recipe.callback_url}{task}",
-                "CODEX_MEMORY_ENDPOINT": f"{recipe.memory_url}{task}/memory",
-                "CODEX_DEADLINE": deadline.strftime("%Y-%m-%dT%H:%M:%SZ"),
-                **({"TRACEPARENT": run.traceparent} if run.traceparent else {}),
-            },
-            files={
-                "CODEX_PROMPT_FILE": render(run, memories),
-                "CODEX_CALLBACK_TOKEN_FILE": self._token(run),
-            },
-        )
+    def _begin(self, run: Run) -> None:
+        verdict = self.judge(run)
+        try:
+            if not verdict.allowed:
+                self._give_up(run, RunState.DENIED, f"denied by rule {verdict.rule}: {verdict.reason}", verdict)
+            elif not self._launch(run, verdict):
+                self._leave(run)
+        except Rejected as error:
+            self._give_up(run, RunState.FAILED, str(error), None)
+        except Unavailable as error:
+            self._launches.put_off(run, f"is launched again: {error}")
+            raise
+
+    def _give_up(self, run: Run, state: RunState, reason: str, verdict: Verdict | None) -> None:
+        # First, so that a crash in between leaves a launch to be resumed and nothing to be forgotten.
+        self.stop(run)
+        self.end(run, state, reason, verdict)
+
+    def _leave(self, run: Run) -> None:
+        """The launch was another's by now: cancels it if that is wanted, else takes back what never ran."""
+        found = self._runs.open_by_id(run.id)
+        if found and found.canceled_by:
+            self.cancel(found.run, found.canceled_by)
+        elif found is None or found.run.attempt != run.attempt:
+            log.info("a launch came too late", extra={"facts": {"task": str(run.id), "attempt": run.attempt}})
+            self._doors[Mode(run.mode)].discard(name_of(run), run.namespace)

@@ -1,8 +1,9 @@
 """dispatcher.
 
-In:     broker: task.prepared, task.cancel-requested, a job changed (ApiServerSource), tick (PingSource)
+In:     broker: task.prepared, task.cancel-requested, a job changed, a job deleted (ApiServerSource), tick (PingSource)
 Out:    run.launched, task.finished; relays what others left in the outbox
-Writes: jobs; codex_tasks, task_runs, tasks, run_events, memory_exposure, outbox, inbox
+Writes: jobs; codex_tasks, task_runs, tasks, run_events, codex_task_briefs, codex_task_snapshots, memory_exposure,
+        policy_checks, outbox
 """
 
 from typing import TYPE_CHECKING
@@ -12,7 +13,15 @@ from flask import Request, Response
 
 from functions.dispatcher.settings import Settings
 from shared import telemetry
-from shared.events.catalogue import JOB_CHANGED, PING, ObjectReference, TaskCancelRequested, TaskPrepared, read
+from shared.events.catalogue import (
+    JOB_CHANGED,
+    JOB_DELETED,
+    PING,
+    ObjectReference,
+    TaskCancelRequested,
+    TaskPrepared,
+    read,
+)
 from shared.events.event import Event
 from shared.settings import load
 from shared.web.deferred import Deferred
@@ -31,7 +40,7 @@ edge = Edge("dispatcher", lambda: wiring.ready())
 def prepared(event: Event) -> None:
     fact = read(event, TaskPrepared)
     telemetry.about_task(fact.task_id)
-    wiring.dispatch(fact.task_id, event)
+    wiring.dispatch(fact.task_id)
 
 
 @edge.event(TaskCancelRequested.type)
@@ -42,6 +51,7 @@ def cancel_requested(event: Event) -> None:
 
 
 @edge.event(JOB_CHANGED)
+@edge.event(JOB_DELETED)
 def job_changed(event: Event) -> None:
     wiring.look_after.job_changed(read(event, ObjectReference).name)
 

@@ -1,4 +1,4 @@
-"""The life of a run: which state may follow which. Forward only; final states absorb."""
+"""The life of a run: which state may follow which. Forward only within an attempt; final states absorb."""
 
 from enum import StrEnum
 
@@ -6,12 +6,14 @@ from enum import StrEnum
 class RunState(StrEnum):
     ACCEPTED = "accepted"
     PREPARED = "prepared"
+    QUEUED = "queued"
     LAUNCHING = "launching"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     EXPIRED = "expired"
     CANCELED = "canceled"
+    DENIED = "denied"
 
     @property
     def final(self) -> bool:
@@ -19,19 +21,24 @@ class RunState(StrEnum):
 
 
 _OPEN = frozenset({RunState.FAILED, RunState.EXPIRED, RunState.CANCELED})
+_UNLAUNCHED = _OPEN | {RunState.DENIED}
 
-# A fast container reports its end before the dispatcher has noted that it runs,
-# so LAUNCHING leads to SUCCEEDED too.
 FOLLOWERS: dict[RunState, frozenset[RunState]] = {
-    RunState.ACCEPTED: _OPEN | {RunState.PREPARED, RunState.LAUNCHING},
-    RunState.PREPARED: _OPEN | {RunState.LAUNCHING},
-    RunState.LAUNCHING: _OPEN | {RunState.RUNNING, RunState.SUCCEEDED},
+    RunState.ACCEPTED: _UNLAUNCHED | {RunState.PREPARED, RunState.QUEUED},
+    RunState.PREPARED: _UNLAUNCHED | {RunState.QUEUED},
+    RunState.QUEUED: _UNLAUNCHED | {RunState.LAUNCHING},
+    # A job is noted as running before it is let go, so no container can end a run earlier.
+    RunState.LAUNCHING: _UNLAUNCHED | {RunState.RUNNING},
     RunState.RUNNING: _OPEN | {RunState.SUCCEEDED},
     RunState.SUCCEEDED: frozenset(),
     RunState.FAILED: frozenset(),
     RunState.EXPIRED: frozenset(),
     RunState.CANCELED: frozenset(),
+    RunState.DENIED: frozenset(),
 }
+
+# From here a run may be queued once more, as its next attempt.
+RETRIED_FROM = (RunState.LAUNCHING, RunState.RUNNING)
 
 
 def predecessors(state: RunState) -> list[str]:

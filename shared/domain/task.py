@@ -119,7 +119,11 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One attempt of a task, as the dispatcher and the callback see it."""
+    """One attempt of a task, as the dispatcher and the callback see it.
+
+    `epoch` counts the hand-overs of its launch: who holds an earlier one is refused. `namespace` is
+    where its job runs, "" where the door to jobs knows best.
+    """
 
     id: UUID
     attempt: int
@@ -134,16 +138,48 @@ class Run:
     head: str
     deadline_seconds: int
     traceparent: str | None
+    epoch: int = 0
+    namespace: str = ""
+    targets: tuple[Target, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    orchestration: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
-    """A run that is not finished: whether its launch is overdue, whether its time is up, and who wants it to end."""
+    """A run that is neither queued nor finished, with what the database's clock says of it.
+
+    `launch_due`: nobody is launching it any more, or yet. `expired`: its time is up. `waited_seconds`:
+    how long ago it was launched, or its launch begun.
+    """
 
     run: Run
     launch_due: bool
     expired: bool
     canceled_by: str | None = None
+    waited_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRun:
+    """A run that is over, and what follows its end is still to be done. `ended_seconds`: how long ago it ended."""
+
+    run: Run
+    launched: bool
+    ended_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How many runs may be launching or running at a time, together and each; 0 is any number.
+
+    A branch is a repository and head; tasks without one are not counted for it.
+    """
+
+    total: int = 100
+    per_namespace: int = 0
+    per_caller: int = 0
+    per_branch: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from shared.events.event import Event
 PREFIX = "ai.proompteng.codex."
 PING = "dev.knative.sources.ping"
 JOB_CHANGED = "dev.knative.apiserver.ref.update"
+JOB_DELETED = "dev.knative.apiserver.ref.delete"
 KAFKA_RECORD = "dev.knative.kafka.event"
 UNKNOWN = "(unknown)"
 
@@ -83,7 +84,7 @@ class TaskCancelRequested(Fact, frozen=True):
 
 
 class ObjectReference(msgspec.Struct, frozen=True, rename="camel"):
-    """The data of JOB_CHANGED: which object changed, as the Knative ApiServerSource says it."""
+    """The data of JOB_CHANGED and JOB_DELETED: which object it is, as the Knative ApiServerSource says it."""
 
     kind: str
     name: str
@@ -109,6 +110,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         },
         PING: "tick",
         JOB_CHANGED: "a job changed",
+        JOB_DELETED: "a job deleted",
         KAFKA_RECORD: "a Kafka record",
     }
 )

@@ -34,7 +34,7 @@ log = logging.getLogger("node")
 
 
 class JobFolder:
-    """One job on disk: whether it began, whether it runs, how it ended."""
+    """One job on disk: whether it may begin, whether it runs, how it ended."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -64,6 +64,9 @@ class JobFolder:
         finally:
             os.close(started)
         return False
+
+    def released(self) -> bool:
+        return (self.path / "released").exists()
 
     def asked_to_stop(self) -> bool:
         return (self.path / "stop").exists()
@@ -120,7 +123,7 @@ class Node:
             folder = self._open[name]
             if folder.asked_to_stop():
                 self._finish(name, folder, JobPhase.STOPPED, "Stopped before it began.")
-            elif places > 0:
+            elif places > 0 and folder.released():
                 self._spawn(name, folder)
                 places -= 1
 

@@ -20,6 +20,7 @@ from shared.local.supervisor import Child, Supervisor
 FUNCTIONS = ("discord-interaction", "codex-intake", "dispatcher", "callback", "embedder", "memory-query")
 RELAYED_AFTER = 3.0  # seconds: the age at which the outbox is relayed
 MANIFESTS = Path(__file__).parents[2] / "eventing"
+POLICY = Path(__file__).with_name("policy.yaml")
 SCOPES = ("tasks:write", "tasks:read", "memory:read")
 # What is ended first stands highest: the way in, then the work, then what the work needs.
 SERVERS, BROKER, WORK, WAY_IN = range(4)
@@ -169,7 +170,7 @@ class Twin:
             "FACTEUR_RUNNER_COMMAND": json.dumps(list(self._settings.runner_command)),
             "FACTEUR_LOG_LEVEL": self._settings.log_level,
         }
-        defaults = {"FACTEUR_DISCORD_PUBLIC_KEY": info.discord_public_key}
+        defaults = {"FACTEUR_DISCORD_PUBLIC_KEY": info.discord_public_key, "FACTEUR_POLICY_FILE": str(POLICY)}
         return defaults | dict(os.environ) | settings
 
     def _restarted(self, _name: str) -> None:

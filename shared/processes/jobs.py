@@ -1,11 +1,13 @@
-"""Jobs as folders: a job is handed over by renaming its complete folder into place.
+"""Jobs as folders: a job is made by renaming its complete folder into place.
 
-The launcher (`shared.local.node`) finds the folder, runs it once and writes `status.json` into it.
+The launcher (`shared.local.node`) runs each released one once and writes `status.json` into it.
 
     <name>/job.json      what is to be run
     <name>/files/<ENV>   the files of the job, for the owner only
     <name>/work/         the working directory of its process
+    <name>/released      present once it may run
     <name>/stop          present once somebody asked to stop it
+    <name>/retired       present once its end is known to be recorded
     <name>/status.json   written by the launcher alone: {"phase", "reason"}
 """
 
@@ -15,7 +17,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -33,8 +35,8 @@ class ProcessJobs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def create(self, job: Job) -> None:
-        """Hand the job over. One of that name is success if it is this task's attempt, else Rejected."""
+    def create(self, job: Job) -> str:
+        """Make the job. One of that name is success if it is this task's attempt, else Rejected."""
         _check(job)
         with _disk():
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -43,8 +45,13 @@ class ProcessJobs:
             found = read_job(self._folder / job.name)
         if (found.task_id, found.attempt) != (job.task_id, job.attempt):
             raise Rejected("A job of that name belongs to another attempt or task.")
+        return ""
 
-    def look(self, name: str) -> JobState | None:
+    def release(self, name: str, _namespace: str = "", _made: str = "") -> None:
+        """Let it run."""
+        self._mark(name, "released")
+
+    def look(self, name: str, _namespace: str = "") -> JobState | None:
         """What became of the job; None where there is none."""
         with _disk():
             try:
@@ -52,11 +59,29 @@ class ProcessJobs:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
-    def stop(self, name: str) -> None:
+    def stop(self, name: str, _namespace: str = "") -> None:
         """Ask for its end. A job that is over, or that never was, stays as it is."""
+        self._mark(name, "stop")
+
+    def discard(self, name: str, _namespace: str = "") -> None:
+        """Ask for its end if it was never released."""
+        state = self.look(name)
+        if state and state.phase is JobPhase.HELD:
+            self.stop(name)
+
+    def retire(self, name: str, _namespace: str = "") -> None:
+        """Its end is recorded: nobody asks for it any more."""
+        self._mark(name, "retired")
+
+    def all(self, _namespaces: Collection[str] = ()) -> list[JobState]:
+        """Every job that is not retired."""
         with _disk():
-            if NAME.fullmatch(name) and (self._folder / name).is_dir():
-                (self._folder / name / "stop").touch(mode=0o600)
+            active = [name for name in self.names() if not (self._folder / name / "retired").exists()]
+            return [state for name in active if (state := self.look(name))]
+
+    def ready(self) -> None:
+        """Unavailable while the folder cannot be read."""
+        self.names()
 
     def names(self) -> list[str]:
         """All jobs, those that are over included."""
@@ -64,6 +89,11 @@ class ProcessJobs:
             if not self._folder.is_dir():
                 return []
             return sorted(path.name for path in self._folder.iterdir() if NAME.fullmatch(path.name))
+
+    def _mark(self, name: str, mark: str) -> None:
+        with _disk():
+            if NAME.fullmatch(name) and (self._folder / name).is_dir():
+                (self._folder / name / mark).touch(mode=0o600)
 
     def _place(self, job: Job) -> None:
         draft = Path(tempfile.mkdtemp(prefix=".new-", dir=self._folder))
@@ -88,12 +118,13 @@ def read_job(folder: Path) -> Job:
 
 
 def read_state(folder: Path) -> JobState:
-    """The state of the job in this folder; PENDING until the launcher wrote one."""
+    """The state of the job in this folder; PENDING, or HELD, until the launcher wrote one."""
     job = read_job(folder)
     try:
         status = json.loads((folder / "status.json").read_text())
     except FileNotFoundError:
-        status = {"phase": JobPhase.PENDING, "reason": ""}
+        released = (folder / "released").exists()
+        status = {"phase": JobPhase.PENDING if released else JobPhase.HELD, "reason": ""}
     return JobState(job.name, job.task_id, job.attempt, JobPhase(status["phase"]), status["reason"])
 
 

@@ -1,13 +1,12 @@
 """Who may use the API, read from environment and file by every function that asks."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from shared import token_file
 from shared.domain.token import Caller, parse_callers, parse_service_accounts
-from shared.settings import env, http_url, json_value
+from shared.settings import env, json_value, tls_url
 
 
 def _token_file(raw: str) -> Path:
@@ -16,14 +15,6 @@ def _token_file(raw: str) -> Path:
     except ValueError as error:
         raise ValueError(f"names a file that cannot be used: it {error}") from None
     return Path(raw)
-
-
-def _api_url(raw: str) -> str:
-    """Tokens travel there: without TLS to this machine only."""
-    url = http_url(raw)
-    if not url.startswith("https://") and not re.match(r"http://(?:127\.0\.0\.1|localhost|\[::1\])(?:[:/]|$)", url):
-        raise ValueError("must be a URL that starts with https:// (http:// for this machine alone)")
-    return url
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +29,7 @@ class CallerSettings:
         "FACTEUR_TOKEN_REVIEW_CALLERS", lambda raw: parse_service_accounts(json_value(raw)), default=None
     )
     token_review_audience: str = env("FACTEUR_TOKEN_REVIEW_AUDIENCE", default="facteur")
-    kubernetes_api_url: str = env("FACTEUR_KUBERNETES_API_URL", _api_url, default="https://kubernetes.default.svc")
+    kubernetes_api_url: str = env("FACTEUR_KUBERNETES_API_URL", tls_url, default="https://kubernetes.default.svc")
     kubernetes_credentials: Path = env(
         "FACTEUR_KUBERNETES_CREDENTIALS_DIR", Path, default=Path("/var/run/secrets/kubernetes.io/serviceaccount")
     )

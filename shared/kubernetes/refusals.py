@@ -1,0 +1,86 @@
+"""What the API server refuses, as errors of the domain. Its own messages are logged, and never passed on."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, Protocol
+
+from shared.domain.errors import Rejected, Unavailable
+from shared.domain.redaction import redact
+
+log = logging.getLogger(__name__)
+
+
+class AlreadyThere(Exception):
+    """An object of that name exists."""
+
+
+class Refused(Exception):
+    """The server said no: status, reason, message and fields of its answer, and when to ask again, in seconds."""
+
+    def __init__(
+        self, status: int, reason: str, message: str, retry_after: float | None, fields: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message)
+        self.fields = fields
+        self.status = status
+        self.reason = reason
+        self.retry_after = retry_after
+
+    @property
+    def passes(self) -> bool:
+        """Whether the same call may well succeed a moment later."""
+        full = self.status == 403 and "exceeded quota" in str(self)
+        return full or self.status in (401, 408, 429) or self.status >= 500 or self.reason == "Conflict"
+
+
+class UnknownKind(Exception):
+    """No such kind, or several; the message says which."""
+
+
+class Answer(Protocol):
+    """An exception of the client for an answer that is no success."""
+
+    status: int | None
+    reason: str | None
+    body: Any
+    headers: Mapping[str, str] | None
+
+
+def of(error: Answer) -> Refused:
+    """What an answer says, as far as it is a `Status` of Kubernetes."""
+    try:
+        said = json.loads(error.body or b"")
+    except ValueError:
+        said = None
+    status: Mapping[str, Any] = said if isinstance(said, dict) else {}
+    wait = str((error.headers or {}).get("Retry-After", ""))
+    reason = str(status.get("reason") or error.reason or "")
+    message = redact(str(status.get("message", ""))[:500])
+    causes = (status.get("details") or {}).get("causes") or []
+    fields = [str(cause.get("field", ""))[:100] for cause in causes if isinstance(cause, dict)][:5]
+    return Refused(int(error.status or 0), reason, message, float(wait) if wait.isdigit() else None, fields)
+
+
+def final(refused: Refused) -> Exception:
+    """What it means that the server still says no."""
+    if refused.status == 401:
+        return Unavailable("the API server does not know the dispatcher's token", retry_after=5)
+    return away(f"it answered {refused.status}") if refused.passes else refused
+
+
+def away(because: str) -> Unavailable:
+    """Nobody answered, or nobody who had time."""
+    log.warning("the API server is away", extra={"facts": {"because": because}})
+    return Unavailable("the Kubernetes API server is away or busy", retry_after=2)
+
+
+def give_up(verb: str, kind: str, namespace: str, refused: Refused) -> NoReturn:
+    """Rejected, with what whoever runs the cluster can do about it."""
+    log.warning("the API server refused", extra={"facts": {"verb": verb, "kind": kind, "why": str(refused)}})
+    if refused.status == 403 and " cannot " in str(refused):
+        raise Rejected(f"the dispatcher may not {verb} {kind} in namespace {namespace}: grant its role that verb")
+    if refused.status == 404:
+        raise Rejected(f"namespace {namespace} does not exist, or the cluster does not know {kind}")
+    about = f" ({', '.join(refused.fields)})" if refused.fields else ""
+    raise Rejected(f"the API server refused to {verb} {kind} in namespace {namespace}: {refused.reason}{about}")
