@@ -18,15 +18,14 @@ from shared.domain.task import Run
 from shared.domain.token import mint_task_token
 from shared.embeddings import Embedder
 from shared.embeddings.offline import OfflineEmbedder
-from shared.events.catalogue import PING, RunLaunched, TaskAccepted, announce
+from shared.events.catalogue import PING, TaskAccepted, announce
 from shared.events.event import Event
 from shared.postgres.database import Database, Row
 from shared.postgres.memories import PgMemories
-from shared.postgres.runs import PgRuns
 from shared.postgres.scratch import scratch_database
 from shared.postgres.tasks import PgTasks
 from tests.component.functions import API_TOKEN, READ_ONLY_TOKEN, TOKEN_SECRET, Sink, authorised, sink
-from tests.integration.postgres.conftest import request
+from tests.integration.postgres.conftest import claim, launch, request
 
 COLLEAGUE_TOKEN = "the-token-of-another-caller-of-the-same-tenant"
 STRANGER_TOKEN = "the-token-of-a-caller-of-another-tenant"
@@ -82,18 +81,12 @@ class Stage:
     def launch(self, prompt: str = "", **changes: Any) -> tuple[UUID, dict[str, str]]:
         """A task that runs, as the dispatcher leaves it, with the headers of its container."""
         task = self.accept(prompt, **changes)
-        runs = PgRuns(self.database)
-        run = runs.claim(task)
-        assert run
-        event = announce(RunLaunched(task, run.attempt, f"job-{task}"), "dispatcher", None)
-        runs.launched(run, f"job-{task}", b"", [], None, event)
+        run = launch(self.database, task, f"job-{task}")
         self.clear_outbox()
         return task, authorised(mint_task_token(TOKEN_SECRET, task, run.attempt))
 
     def claim(self, task: UUID) -> Run:
-        run = PgRuns(self.database).claim(task)
-        assert run
-        return run
+        return claim(self.database, task)
 
     def remember(self, prompt: str, embedder: Embedder | None = None, **changes: Any) -> UUID:
         """A task whose prompt is in the memory index."""

@@ -18,6 +18,7 @@ from pathlib import Path
 import urllib3
 from nacl.signing import SigningKey
 
+import shared.local
 from shared.events import codec
 from shared.events.event import Event
 
@@ -28,6 +29,7 @@ TOKEN_SECRET = "the-key-of-task-tokens-that-must-never-be-logged"
 DISCORD = SigningKey(b"\x07" * 32)
 HTTP = urllib3.PoolManager(retries=False, timeout=15)
 # A server that refuses a body may close: the next request is not to find that connection.
+POLICY = Path(shared.local.__file__).with_name("policy.yaml")
 _ONCE = {"Connection": "close"}
 
 
@@ -75,6 +77,7 @@ def settings(dsn: str, sink: str, folder: Path, redis_url: str = "redis://127.0.
         "FACTEUR_ARTIFACTS_DIR": str(folder / "artifacts"),
         "FACTEUR_JOBS_DIR": str(folder / "jobs"),
         "FACTEUR_RUNNER_COMMAND": '["true"]',
+        "FACTEUR_POLICY_FILE": str(POLICY),
         "FACTEUR_DISCORD_PUBLIC_KEY": DISCORD.verify_key.encode().hex(),
     }
 

@@ -58,7 +58,8 @@ def older(stage: Stage, task: UUID, seconds: int) -> None:
     """Lets time pass for one task."""
     stage.database.do(
         "UPDATE codex_kb.codex_tasks SET updated_at = updated_at - %(s)s * interval '1 second', "
-        "launched_at = launched_at - %(s)s * interval '1 second' WHERE id = %(task)s",
+        "launched_at = launched_at - %(s)s * interval '1 second', "
+        "lease_expires_at = lease_expires_at - %(s)s * interval '1 second' WHERE id = %(task)s",
         {"task": task, "s": seconds},
     )
 
@@ -178,10 +179,20 @@ def test_a_crash_between_claim_and_launch_is_made_good_by_the_tick(
     older(stage, task, 31)
     deliver(dispatcher, tick())
     deliver(dispatcher, tick())
-    assert job_of(jobs, task).exists()
+    assert (job_of(jobs, task) / "released").exists()
     assert stage.status(task)[0] == "running"
     assert about(broker, task) == ["run.launched.v1"]
     assert stage.rows("SELECT attempt FROM codex_kb.codex_tasks WHERE id = %(task)s", task) == [{"attempt": 1}]
+
+
+def test_a_crash_between_the_note_and_the_release_is_made_good_by_the_tick(
+    dispatcher: Function, stage: Stage, jobs: Path
+) -> None:
+    task = stage.accept("noted, and never let go")
+    deliver(dispatcher, prepared(task))
+    (job_of(jobs, task) / "released").unlink()
+    deliver(dispatcher, tick())
+    assert (job_of(jobs, task) / "released").exists()
 
 
 def test_a_crash_between_the_job_and_its_note_launches_nothing_more(
@@ -246,7 +257,7 @@ def test_a_job_that_has_disappeared_ends_its_run(dispatcher: Function, stage: St
     deliver(dispatcher, prepared(task))
     job_of(jobs, task).rename(jobs.parent / f"elsewhere-{task}")
     deliver(dispatcher, tick())
-    assert stage.status(task) == ("failed", "the job has disappeared")
+    assert stage.status(task) == ("failed", "the job has disappeared: it was deleted")
     assert about(broker, task) == ["run.launched.v1", "task.finished.v1"]
 
 
@@ -328,13 +339,13 @@ def test_a_launch_that_died_and_is_canceled_is_ended_without_a_job(
 
 
 @pytest.mark.parametrize("mode", ["argo", "temporal"])
-def test_a_mode_that_is_not_enabled_ends_the_task_with_a_reason(
+def test_a_mode_that_the_policy_does_not_allow_is_denied_with_its_rule(
     dispatcher: Function, stage: Stage, broker: Sink, jobs: Path, mode: str
 ) -> None:
     task = stage.accept("elsewhere", mode=mode)
     for _ in range(2):
         deliver(dispatcher, prepared(task))
-    assert stage.status(task) == ("failed", f"mode {mode} is not enabled here: use direct")
+    assert stage.status(task) == ("denied", f"denied by rule laptop: it does not allow mode {mode}")
     assert about(broker, task) == ["task.finished.v1"]
     assert not job_of(jobs, task).exists()
 
@@ -352,6 +363,7 @@ def test_jobs_that_cannot_be_created_now_are_tried_again(stage: Stage, broker: S
     with running("dispatcher", env, folder / "log-blocked") as function:
         assert function.deliver(prepared(task)).status == 503
         assert stage.status(task)[0] == "launching"
+        assert stage.status(task)[1].startswith("is launched again: ")
         blocked.unlink()
         deliver(function, prepared(task))
     assert stage.status(task)[0] == "running"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -12,6 +13,7 @@ import functions.callback.record
 import functions.codex_intake.accept
 import functions.codex_intake.cancel
 import functions.dispatcher.dispatch
+import functions.dispatcher.launch
 import functions.dispatcher.look_after
 import functions.embedder.embed
 import functions.memory_query.access
@@ -20,27 +22,30 @@ import shared.events.announcer
 from shared.domain.cursors import EntryId
 from shared.domain.ids import run_id
 from shared.domain.memory import Recalled
-from shared.domain.task import Accepted, Cancellation, OpenRun, Run
+from shared.domain.run import RunState
+from shared.domain.task import Accepted, Cancellation, Caps, OpenRun, Run
 from shared.domain.timeline import Entry, Page, Story, Wanted
 from shared.events.catalogue import (
     RunLaunched,
     TaskAccepted,
     TaskCancelRequested,
     TaskFinished,
-    TaskPrepared,
     announce,
 )
 from shared.events.event import Event
 from shared.postgres.database import Database
+from shared.postgres.launches import PgLaunches
 from shared.postgres.memories import PgMemories
 from shared.postgres.outbox import PgOutbox
+from shared.postgres.queue import PgQueue
 from shared.postgres.reports import PgReports
 from shared.postgres.runs import PgRuns
 from shared.postgres.task_views import PgTaskViews
 from shared.postgres.tasks import PgTasks
 from tests.contract.stores.fake_memories import FakeMemories
+from tests.contract.stores.fake_runs import FakeLaunches, FakeQueue, FakeRuns
 from tests.contract.stores.fake_views import FakeViews
-from tests.contract.stores.fakes import FakeOutbox, FakeReports, FakeRuns, FakeTasks, World
+from tests.contract.stores.fakes import FakeOutbox, FakeReports, FakeTasks, World
 from tests.integration.postgres.conftest import request
 
 
@@ -50,7 +55,16 @@ class Runs(
     functions.dispatcher.look_after.Runs,
     Protocol,
 ):
-    def open(self, stuck_seconds: float = 60, slow_seconds: float = 30) -> Sequence[OpenRun]: ...
+    def open(self, stuck_seconds: float = 60) -> Sequence[OpenRun]: ...
+
+
+class Launches(
+    functions.dispatcher.dispatch.Launches,
+    functions.dispatcher.launch.Launches,
+    functions.dispatcher.look_after.Launches,
+    Protocol,
+):
+    """Every role of launches."""
 
 
 class Views(Protocol):
@@ -75,7 +89,7 @@ class Outbox(shared.events.announcer.Outbox, functions.dispatcher.look_after.Out
 
 class Memories(
     functions.embedder.embed.Memories,
-    functions.dispatcher.dispatch.Memories,
+    functions.dispatcher.launch.Memories,
     functions.memory_query.recall.Memories,
     functions.memory_query.access.Tasks,
     Protocol,
@@ -90,6 +104,8 @@ class Stores:
     tasks: functions.codex_intake.accept.Tasks
     views: Views
     runs: Runs
+    launches: Launches
+    queue: functions.dispatcher.dispatch.Queue
     reports: Reports
     outbox: Outbox
     memories: Memories
@@ -98,12 +114,25 @@ class Stores:
         event = announce(TaskAccepted(run_id(delivery)), "codex-intake", None)
         return self.tasks.accept(request(delivery, **changes), event, "00-trace")
 
-    def launch(self, task: UUID, resource: str = "job") -> Run:
-        run = self.runs.claim(task)
-        assert run
-        event = announce(RunLaunched(task, run.attempt, resource), "dispatcher", None)
-        assert self.runs.launched(run, resource, b"hash", [], announce(TaskPrepared(task), "embedder", None), event)
+    def claim(self, task: UUID) -> Run:
+        """The run, claimed for its launch before any other."""
+        assert self.queue.enqueue(task)
+        run = self.queue.admit()
+        assert run and run.id == task
         return run
+
+    def launch(self, task: UUID, resource: str = "job") -> Run:
+        run = self.claim(task)
+        assert self.launched(run, resource)
+        return run
+
+    def launched(self, run: Run, resource: str = "job") -> bool:
+        event = announce(RunLaunched(run.id, run.attempt, resource), "dispatcher", None)
+        return self.launches.launched(run, resource, b"hash", event)
+
+    def finish(self, run: Run, state: RunState, reason: str = "") -> bool:
+        event = announce(TaskFinished(run.id, state.value), "dispatcher", None)
+        return self.runs.finish(run, state, reason, event)
 
     def status(self, task: UUID) -> tuple[str, str, str]:
         shown = self.views.status(task, "default")
@@ -126,17 +155,34 @@ class Stores:
         return [event.type.removeprefix("ai.proompteng.codex.") for event in taken]
 
 
-def fakes() -> Stores:
+# No caps at all.
+ANY = Caps(0, 0, 0, 0)
+
+
+def fakes(caps: Caps = ANY, lease_seconds: float = 30.0) -> Stores:
     world = World()
+    queue, launches = FakeQueue(world, caps, "jobs", lease_seconds), FakeLaunches(world, lease_seconds)
     tasks, views, runs = FakeTasks(world), FakeViews(world), FakeRuns(world)
-    return Stores(tasks, views, runs, FakeReports(world), FakeOutbox(world), FakeMemories(world))
+    return Stores(tasks, views, runs, launches, queue, FakeReports(world), FakeOutbox(world), FakeMemories(world))
 
 
-def postgres(database: Database) -> Stores:
+def postgres(database: Database, caps: Caps = ANY, lease_seconds: float = 30.0) -> Stores:
+    queue, launches = PgQueue(database, caps, "jobs", lease_seconds), PgLaunches(database, lease_seconds)
     tasks, views, runs = PgTasks(database), PgTaskViews(database), PgRuns(database)
-    return Stores(tasks, views, runs, PgReports(database), PgOutbox(database), PgMemories(database))
+    return Stores(tasks, views, runs, launches, queue, PgReports(database), PgOutbox(database), PgMemories(database))
+
+
+MakeStores = Callable[..., Stores]
 
 
 @pytest.fixture(params=["fakes", "postgres"])
-def stores(request: pytest.FixtureRequest) -> Stores:
-    return fakes() if request.param == "fakes" else postgres(request.getfixturevalue("database"))
+def make_stores(request: pytest.FixtureRequest) -> MakeStores:
+    """Stores with caps and leases of one's own."""
+    if request.param == "fakes":
+        return fakes
+    return partial(postgres, request.getfixturevalue("database"))
+
+
+@pytest.fixture
+def stores(make_stores: MakeStores) -> Stores:
+    return make_stores()

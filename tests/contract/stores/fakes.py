@@ -11,11 +11,10 @@ from uuid import UUID
 from shared.domain.cursors import EntryId
 from shared.domain.errors import Conflict, NotFound, Unavailable
 from shared.domain.ids import run_id, stable_id
-from shared.domain.memory import Recalled
 from shared.domain.memory_index import MemoryRow
-from shared.domain.report import End, Recorded, Report, Upload
+from shared.domain.report import End, Recorded, Report, Snapshot, Upload
 from shared.domain.run import RunState, predecessors
-from shared.domain.task import Accepted, Cancellation, OpenRun, Run, TaskRequest
+from shared.domain.task import Accepted, Run, TaskRequest
 from shared.domain.timeline import Entry
 from shared.events.event import Event
 
@@ -41,6 +40,13 @@ class Kept:
     shown: list[tuple[str, UUID]] = field(default_factory=list)
     canceled_by: str | None = None
     story: list[Entry] = field(default_factory=list)
+    lease_until: float = 0.0
+    claimed_at: float | None = None
+    not_before: float = 0.0
+    briefs: dict[int, str] = field(default_factory=dict)
+    snapshots: dict[UUID, Snapshot] = field(default_factory=dict)
+    ended_at: float | None = None
+    settled: bool = False
 
     def move(self, state: RunState, **changes: Any) -> bool:
         if self.run.status not in predecessors(state):
@@ -55,7 +61,7 @@ class Kept:
     def end(self, state: RunState, reason: str, result: str) -> bool:
         moved = self.move(state)
         if moved:
-            self.reason, self.result = reason, result
+            self.reason, self.result, self.ended_at = reason, result, time.monotonic()
             self.tell(state.value, reason=reason, result=result)
         return moved
 
@@ -136,84 +142,6 @@ class FakeTasks:
             )
 
         return next((task for task, kept in reversed(self.world.tasks.items()) if same(kept)), None)
-
-
-@dataclass
-class FakeRuns:
-    world: World
-
-    def claim(self, run: UUID) -> Run | None:
-        kept = self.world.tasks.get(run)
-        if kept is None or kept.canceled_by:
-            return None
-        kept.move(RunState.LAUNCHING, attempt=kept.run.attempt + 1)
-        return kept.run if kept.run.status is RunState.LAUNCHING else None
-
-    def launched(
-        self,
-        run: Run,
-        resource: str,
-        token_hash: bytes,
-        shown: Sequence[Recalled],
-        received: Event | None,
-        announcement: Event,
-    ) -> bool:
-        if received and not self.world.receive("dispatcher", received):
-            return False
-        kept = self.world.tasks[run.id]
-        known = kept.launched_at is not None
-        kept.resource, kept.launched_at = resource, kept.launched_at or time.monotonic()
-        kept.move(RunState.RUNNING)
-        kept.shown += [("prompt", recalled.memory.id) for recalled in shown]
-        for recalled in shown:
-            kept.tell("memory shown", channel="prompt", memoryId=str(recalled.memory.id))
-        if not known:
-            kept.tell("launched", attempt=run.attempt, resource=resource)
-        self.world.announce(announcement)
-        return True
-
-    def finish(self, run: Run, state: RunState, reason: str, announcement: Event) -> bool:
-        kept = self.world.tasks[run.id]
-        if kept.run.attempt != run.attempt or not kept.end(state, reason, ""):
-            return False
-        self.world.announce(announcement)
-        return True
-
-    def cancel(self, run: UUID, tenant: str, by: str, requested: Event, ended: Event) -> Cancellation | None:
-        kept = self.world.tasks.get(run)
-        if kept is None or kept.run.tenant != tenant:
-            return None
-        if kept.run.status.final or kept.canceled_by:
-            return Cancellation(kept.run.status, bool(kept.canceled_by), fresh=False)
-        waits = kept.run.status in (RunState.ACCEPTED, RunState.PREPARED)
-        kept.canceled_by = by
-        kept.tell("cancel requested", caller=by)
-        if waits:
-            kept.end(RunState.CANCELED, f"canceled by {by}", "")
-        self.world.announce(ended if waits else requested)
-        return Cancellation(kept.run.status, True, fresh=True)
-
-    def canceled_by(self, run: UUID) -> str | None:
-        kept = self.world.tasks.get(run)
-        return kept.canceled_by if kept else None
-
-    def open(self, stuck_seconds: float = 60, slow_seconds: float = 30, limit: int = 500) -> list[OpenRun]:
-        unfinished = [kept for kept in self.world.tasks.values() if not kept.run.status.final]
-        return [_open(kept, stuck_seconds, slow_seconds) for kept in unfinished][:limit]
-
-    def open_by_resource(self, resource: str) -> OpenRun | None:
-        return next((one for one in self.open() if self.world.tasks[one.run.id].resource == resource), None)
-
-    def open_by_id(self, run: UUID) -> OpenRun | None:
-        return next((one for one in self.open() if one.run.id == run), None)
-
-
-def _open(kept: Kept, stuck_seconds: float, slow_seconds: float) -> OpenRun:
-    now, status = time.monotonic(), kept.run.status
-    patience = slow_seconds if status is RunState.LAUNCHING else stuck_seconds
-    waits = status is not RunState.RUNNING and kept.moved_at < now - patience
-    late = kept.launched_at is not None and kept.launched_at + kept.run.deadline_seconds + 30 < now
-    return OpenRun(kept.run, waits, late and status is RunState.RUNNING, kept.canceled_by)
 
 
 @dataclass

@@ -6,8 +6,8 @@ import pytest
 
 from shared.domain.run import RunState
 from shared.domain.task import Cancellation
-from shared.events.catalogue import RunLaunched, TaskFinished, TaskPrepared, announce
-from tests.contract.stores.conftest import Stores
+from shared.events.catalogue import TaskFinished, TaskPrepared, announce
+from tests.contract.stores.conftest import MakeStores, Stores
 from tests.contract.stores.test_reports import DONE, record, report
 
 
@@ -18,17 +18,19 @@ def finish(stores: Stores, task: UUID, state: RunState = RunState.CANCELED) -> b
     return stores.runs.finish(one.run, state, "canceled by alice", event)
 
 
-@pytest.mark.parametrize("prepared", [False, True])
-def test_a_task_that_is_not_launched_ends_at_once(stores: Stores, prepared: bool) -> None:
+@pytest.mark.parametrize("state", ["accepted", "prepared", "queued"])
+def test_a_task_that_is_not_launched_ends_at_once(stores: Stores, state: str) -> None:
     task = stores.accept().run_id
-    if prepared:
+    if state == "prepared":
         stores.memories.store([], None, announce(TaskPrepared(task), "embedder", None))
+    if state == "queued":
+        assert stores.queue.enqueue(task)
     stores.waiting()
     assert stores.cancel(task) == Cancellation(RunState.CANCELED, True, fresh=True)
     assert stores.status(task) == ("canceled", "canceled by alice", "")
     assert stores.story(task) == ["accepted", "cancel requested", "canceled"]
     assert stores.waiting() == ["task.finished.v1"]
-    assert stores.runs.claim(task) is None
+    assert stores.queue.enqueue(task) is None
     assert stores.runs.open_by_id(task) is None
     shown = stores.views.status(task, "default")
     assert shown
@@ -47,7 +49,7 @@ def test_a_second_call_changes_and_announces_nothing(stores: Stores) -> None:
         assert again == Cancellation(answered.status, True, fresh=False)
         assert stores.story(task) == stories[task]
     assert stores.waiting() == []
-    assert stores.runs.canceled_by(running) == "alice"
+    assert stores.reports.canceled_by(running) == "alice"
 
 
 def test_a_task_that_runs_is_only_asked_to_end(stores: Stores) -> None:
@@ -66,24 +68,16 @@ def test_a_task_that_runs_is_only_asked_to_end(stores: Stores) -> None:
     assert stores.status(task) == ("canceled", "canceled by alice", "")
 
 
-def test_a_launch_that_is_to_be_canceled_is_not_handed_out_again(stores: Stores) -> None:
+def test_a_launch_that_is_to_be_canceled_is_neither_taken_over_nor_noted(make_stores: MakeStores) -> None:
+    stores = make_stores(lease_seconds=0)
     task = stores.accept().run_id
-    run = stores.runs.claim(task)
-    assert run
+    run = stores.claim(task)
     assert stores.cancel(task) == Cancellation(RunState.LAUNCHING, True, fresh=True)
-    assert stores.runs.claim(task) is None
-    event = announce(RunLaunched(task, 1, "job"), "dispatcher", None)
-    assert stores.runs.launched(run, "job", b"", [], None, event)
-    assert stores.status(task)[0] == "running"
-
-
-def test_a_launch_noted_after_the_end_changes_no_state(stores: Stores) -> None:
-    task = stores.accept().run_id
-    run = stores.runs.claim(task)
-    assert run
-    stores.cancel(task)
+    assert stores.launches.resume(task) is None
+    assert not stores.launched(run)
+    assert stores.status(task)[0] == "launching"
     assert finish(stores, task)
-    stores.runs.launched(run, "job", b"", [], None, announce(RunLaunched(task, 1, "job"), "dispatcher", None))
+    assert not stores.launched(run)
     assert stores.status(task)[0] == "canceled"
 
 
@@ -94,7 +88,7 @@ def test_a_task_that_is_over_stays_as_it_is(stores: Stores) -> None:
     stores.waiting()
     assert stores.cancel(task) == Cancellation(RunState.SUCCEEDED, False, fresh=False)
     assert (stores.waiting(), stores.story(task)[-1]) == ([], "succeeded")
-    assert stores.runs.canceled_by(task) is None
+    assert stores.reports.canceled_by(task) is None
 
 
 def test_a_run_that_completes_before_its_job_was_stopped_has_succeeded(stores: Stores) -> None:
@@ -112,5 +106,4 @@ def test_an_unknown_task_and_one_of_another_tenant_cannot_be_canceled(stores: St
     assert stores.cancel(uuid4()) is None
     assert stores.cancel(task, tenant="elsewhere") is None
     assert stores.status(task)[0] == "accepted"
-    assert stores.runs.canceled_by(uuid4()) is None
     assert stores.reports.canceled_by(uuid4()) is None

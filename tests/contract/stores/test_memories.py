@@ -140,7 +140,7 @@ def test_words_are_found_without_any_vector(stores: Stores) -> None:
 def test_the_prompt_of_a_task_is_told_with_its_tenant_and_attempt(stores: Stores) -> None:
     task = stores.accept("one", tenant="elsewhere").run_id
     assert stores.memories.prompt(task) == ("Do what one says", "elsewhere", 0)
-    stores.runs.claim(task)
+    stores.claim(task)
     assert stores.memories.prompt(task) == ("Do what one says", "elsewhere", 1)
     assert stores.memories.prompt(uuid4()) is None
 

@@ -58,15 +58,6 @@ def test_the_end_is_recorded_once_and_fences_what_is_new(stores: Stores, task: U
     assert stores.waiting() == ["task.finished.v1"]
 
 
-def test_an_end_may_come_before_the_launch_is_noted(stores: Stores) -> None:
-    quick = stores.accept("quick").run_id
-    run = stores.runs.claim(quick)
-    assert run
-    record(stores, quick, report(1, "completed"), end=DONE)
-    stores.runs.launched(run, "job", b"", [], None, announce(RunReported(quick, 1, 1), "dispatcher", None))
-    assert stores.status(quick)[0] == "succeeded"
-
-
 def test_usage_adds_up_by_name(stores: Stores, task: UUID) -> None:
     record(stores, task, report(1, "usage", usage={"input": 1, "output": 2}))
     record(stores, task, report(2, "usage", usage={"input": 5}))

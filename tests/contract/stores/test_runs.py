@@ -2,80 +2,58 @@
 
 from uuid import uuid4
 
+from shared.domain.report import Snapshot
 from shared.domain.run import RunState
-from shared.events.catalogue import RunLaunched, TaskFinished, TaskPrepared, announce
-from shared.events.event import Event
-from tests.contract.stores.conftest import Stores
+from tests.contract.stores.conftest import MakeStores, Stores
 
 
-def finished() -> Event:
-    return announce(TaskFinished(uuid4(), "failed"), "dispatcher", None)
-
-
-def test_a_claim_is_handed_out_again_until_the_run_is_launched(stores: Stores) -> None:
-    task = stores.accept(repository="o/r", deadline_seconds=7).run_id
-    first, again = stores.runs.claim(task), stores.runs.claim(task)
-    assert first
-    assert first == again
-    assert (first.attempt, first.status, first.repository, first.deadline_seconds) == (1, RunState.LAUNCHING, "o/r", 7)
-    assert first.traceparent == "00-trace"
-    stores.launch(task)
-    assert stores.runs.claim(task) is None
-
-
-def test_an_unknown_run_cannot_be_claimed(stores: Stores) -> None:
-    assert stores.runs.claim(uuid4()) is None
-
-
-def test_a_launch_is_noted_once_an_event(stores: Stores) -> None:
-    task = stores.accept().run_id
-    stores.waiting()
-    run = stores.launch(task)
-    assert stores.status(task)[0] == "running"
-    received = announce(TaskPrepared(task), "embedder", None)
-    event = announce(RunLaunched(task, 1, "job"), "dispatcher", None)
-    assert not stores.runs.launched(run, "job", b"hash", [], received, event)
-    assert stores.waiting() == ["run.launched.v1"]
+def test_an_unknown_run_cannot_be_queued_or_resumed(stores: Stores) -> None:
+    assert stores.queue.enqueue(uuid4()) is None
+    assert stores.launches.resume(uuid4()) is None
+    assert stores.queue.admit() is None
 
 
 def test_a_run_is_ended_once_and_then_left_alone(stores: Stores) -> None:
     task = stores.accept().run_id
     run = stores.launch(task)
     stores.waiting()
-    assert stores.runs.finish(run, RunState.FAILED, "the job has disappeared", finished())
-    assert not stores.runs.finish(run, RunState.EXPIRED, "too late", finished())
+    assert stores.finish(run, RunState.FAILED, "the job has disappeared")
+    assert not stores.finish(run, RunState.EXPIRED, "too late")
     assert stores.status(task) == ("failed", "the job has disappeared", "")
-    assert stores.runs.claim(task) is None
+    assert stores.queue.enqueue(task) is None
     assert stores.waiting() == ["task.finished.v1"]
 
 
 def test_an_end_of_an_earlier_attempt_changes_nothing(stores: Stores) -> None:
-    before = stores.runs.open()
     task = stores.accept().run_id
-    (unclaimed,) = [one.run for one in stores.runs.open() if one not in before]
-    stores.launch(task)
-    assert not stores.runs.finish(unclaimed, RunState.FAILED, "stale", finished())
-    assert stores.status(task)[0] == "running"
+    run = stores.launch(task)
+    assert stores.launches.retry(run, "it was evicted", 0)
+    assert not stores.finish(run, RunState.FAILED, "stale")
+    assert stores.status(task)[:2] == ("queued", "it was evicted")
 
 
 def test_a_task_that_was_never_claimed_can_be_ended(stores: Stores) -> None:
-    stores.accept()
-    (one,) = stores.runs.open()
-    assert stores.runs.finish(one.run, RunState.FAILED, "nobody wants it", finished())
+    task = stores.accept().run_id
+    one = stores.runs.open_by_id(task)
+    assert one
+    assert stores.finish(one.run, RunState.DENIED, "nobody may")
+    assert stores.status(task)[:2] == ("denied", "nobody may")
     assert stores.runs.open() == []
 
 
-def test_open_runs_say_whether_their_launch_is_due(stores: Stores) -> None:
-    accepted, launching, running = (stores.accept(name).run_id for name in ("one", "two", "three"))
-    stores.runs.claim(launching)
+def test_open_runs_are_those_that_somebody_may_have_to_do_something_about(make_stores: MakeStores) -> None:
+    stores = make_stores(lease_seconds=0)
+    accepted, queued, launching, running = (stores.accept(name).run_id for name in ("one", "two", "three", "four"))
+    stores.claim(launching)
     stores.launch(running)
+    stores.queue.enqueue(queued)
     assert [(one.run.id, one.launch_due, one.expired) for one in stores.runs.open()] == [
-        (accepted, False, False),
-        (launching, False, False),
+        (launching, True, False),
         (running, False, False),
     ]
-    assert [one.launch_due for one in stores.runs.open(stuck_seconds=0, slow_seconds=0)] == [True, True, False]
-    assert [one.launch_due for one in stores.runs.open(stuck_seconds=0)] == [True, False, False]
+    assert [one.run.id for one in stores.runs.open(stuck_seconds=0)] == [accepted, launching, running]
+    assert stores.runs.open_by_id(queued) is None
+    assert stores.runs.open_by_id(accepted) is not None
 
 
 def test_an_open_run_is_found_by_its_resource(stores: Stores) -> None:
@@ -85,5 +63,29 @@ def test_an_open_run_is_found_by_its_resource(stores: Stores) -> None:
     assert found
     assert found.run.id == task
     assert stores.runs.open_by_resource("other") is None
-    stores.runs.finish(run, RunState.FAILED, "over", finished())
+    stores.finish(run, RunState.FAILED, "over")
     assert stores.runs.open_by_resource("codex-job") is None
+    assert [one.run.id for one in stores.runs.unsettled("codex-job")] == [task]
+
+
+def test_what_is_over_is_unsettled_until_it_is_settled(stores: Stores) -> None:
+    launched, early = stores.accept("one").run_id, stores.accept("two").run_id
+    run = stores.launch(launched)
+    assert stores.runs.unsettled() == []
+    stores.finish(run, RunState.FAILED, "over")
+    stores.cancel(early)
+    assert {one.run.id: one.launched for one in stores.runs.unsettled()} == {launched: True, early: False}
+    after = Snapshot(uuid4(), "after", "how it was", "digest")
+    for _ in range(2):
+        stores.runs.settle(run, after, "~ it changed")
+    assert [one.run.id for one in stores.runs.unsettled()] == [early]
+    assert stores.launches.snapshot(after.id) == "how it was"
+    assert stores.story(launched)[-2:] == ["failed", "snapshot after"]
+
+
+def test_where_runs_stand_is_told_of_those_that_there_are(stores: Stores) -> None:
+    one, two = stores.accept("one").run_id, stores.accept("two").run_id
+    stores.launch(two)
+    found = stores.runs.where_they_stand([one, two, uuid4()])
+    assert found == {one: (0, RunState.ACCEPTED), two: (1, RunState.RUNNING)}
+    assert stores.runs.where_they_stand([]) == {}

@@ -7,9 +7,11 @@ from uuid import UUID
 import pytest
 
 from shared.domain.ids import run_id
-from shared.domain.task import Accepted, TaskRequest
-from shared.events.catalogue import TaskAccepted, announce
+from shared.domain.task import Accepted, Caps, Run, TaskRequest
+from shared.events.catalogue import RunLaunched, TaskAccepted, announce
 from shared.postgres.database import Database
+from shared.postgres.launches import PgLaunches
+from shared.postgres.queue import PgQueue
 from shared.postgres.tasks import PgTasks
 
 AcceptTask = Callable[..., Accepted]
@@ -26,6 +28,24 @@ def request(delivery: str = "delivery-1", **changes: Any) -> TaskRequest:
         "body_hash": b"\x01" * 32,
     }
     return TaskRequest(**fields | changes)
+
+
+def claim(database: Database, task: UUID, lease_seconds: float = 30.0) -> Run:
+    """The run, claimed for its launch as a dispatcher does it, whatever else waits."""
+    queue = PgQueue(database, Caps(0, 0, 0, 0), lease_seconds=lease_seconds)
+    assert queue.enqueue(task)
+    while (run := queue.admit()) and run.id != task:
+        pass
+    assert run
+    return run
+
+
+def launch(database: Database, task: UUID, resource: str = "job") -> Run:
+    """The run, noted as running."""
+    run = claim(database, task)
+    event = announce(RunLaunched(task, run.attempt, resource), "dispatcher", None)
+    assert PgLaunches(database).launched(run, resource, b"hash", event)
+    return run
 
 
 @pytest.fixture

@@ -4,15 +4,16 @@ from uuid import uuid4
 
 from shared.domain.ids import stable_id
 from shared.domain.memory_index import MemoryRow
+from shared.domain.policy import Verdict
 from shared.domain.report import End, Report, Snapshot, Upload
 from shared.domain.run import RunState
 from shared.events.catalogue import RunLaunched, announce
 from shared.postgres.database import Database
 from shared.postgres.evidence import PgEvidence, Totals
+from shared.postgres.launches import PgLaunches
 from shared.postgres.memories import PgMemories
 from shared.postgres.reports import PgReports
-from shared.postgres.runs import PgRuns
-from tests.integration.postgres.conftest import AcceptTask
+from tests.integration.postgres.conftest import AcceptTask, claim
 
 
 def test_an_unknown_task_has_left_nothing(database: Database) -> None:
@@ -28,16 +29,16 @@ def test_an_accepted_task_has_been_stored_and_no_more(accept: AcceptTask, databa
 
 
 def test_every_station_leaves_its_trace(accept: AcceptTask, database: Database) -> None:
-    memories, runs, reports = PgMemories(database), PgRuns(database), PgReports(database)
+    memories, launches, reports = PgMemories(database), PgLaunches(database), PgReports(database)
     earlier, task = accept("earlier").run_id, accept("task").run_id
     for one in (earlier, task):
         (text,) = memories.missing(one, "model:2", 1)
         identity = stable_id("memory", str(one))
         memories.store([MemoryRow(identity, text, 0, text.text, b"", (1.0, 0.0), "model:2")], None, None)
-    run = runs.claim(task)
-    assert run
+    run = claim(database, task)
     found = memories.nearest_to_task(task, 5)
-    runs.launched(run, "job", b"", found, None, announce(RunLaunched(task, 1, "job"), "dispatcher", None))
+    launches.brief(run, "do it", found, None, Verdict(True, "ci", "", "v1"))
+    assert launches.launched(run, "job", b"", announce(RunLaunched(task, 1, "job"), "dispatcher", None))
     memories.expose(task, 1, found)
     upload = Upload(uuid4(), "change.patch", 1, "ab" * 32, "text/plain", "key")
     reports.begin_upload(task, 1, upload)

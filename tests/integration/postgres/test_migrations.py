@@ -33,7 +33,15 @@ def test_the_tables_that_the_contract_names_exist(dsn: str) -> None:
     earlier = {"ideas", "tasks", "task_runs", "task_dependencies", "task_runs_history", "run_events", "artifacts"}
     earlier |= {"reflections", "policy_checks", "run_metrics"}
     ours = {"codex_tasks", "codex_task_snapshots", "codex_task_events", "codex_task_memory_index"}
-    ours |= {"outbox", "inbox", "dead_letters", "memory_exposure", "codex_task_uploads", "coalesced_deliveries"}
+    ours |= {
+        "outbox",
+        "inbox",
+        "dead_letters",
+        "memory_exposure",
+        "codex_task_uploads",
+        "coalesced_deliveries",
+        "codex_task_briefs",
+    }
     assert tables(dsn) == earlier | ours
 
 

@@ -7,14 +7,15 @@ import psycopg
 import pytest
 
 from shared.domain.errors import Conflict, NotFound
+from shared.domain.policy import Verdict
 from shared.domain.report import End, Report, Snapshot, Upload
 from shared.domain.run import RunState
-from shared.domain.task import Run
-from shared.events.catalogue import RunLaunched, TaskFinished, TaskPrepared, announce
+from shared.events.catalogue import TaskFinished, announce
 from shared.postgres.database import Database
+from shared.postgres.launches import PgLaunches
 from shared.postgres.reports import PgReports
 from shared.postgres.runs import PgRuns
-from tests.integration.postgres.conftest import AcceptTask
+from tests.integration.postgres.conftest import AcceptTask, claim, launch
 
 Status = Callable[[UUID], tuple[str, str, str]]
 OutboxTypes = Callable[[], list[str]]
@@ -30,48 +31,56 @@ def reports(database: Database) -> PgReports:
     return PgReports(database)
 
 
-def launch(runs: PgRuns, task: UUID, received: str = "prepared") -> Run:
-    run = runs.claim(task)
-    assert run
-    trigger = announce(TaskPrepared(task), received, None)
-    event = announce(RunLaunched(task, run.attempt, "job"), "dispatcher", None)
-    assert runs.launched(run, "job", b"hash", [], trigger, event)
-    return run
-
-
-def test_a_run_is_claimed_once_and_handed_out_again_until_it_runs(
-    accept: AcceptTask, runs: PgRuns, status: Status
+def test_a_run_is_moved_in_every_table_that_holds_its_state(
+    accept: AcceptTask, runs: PgRuns, database: Database, status: Status, outbox_types: OutboxTypes
 ) -> None:
     task = accept().run_id
-    first, again = runs.claim(task), runs.claim(task)
-    assert first
-    assert first == again
-    assert (first.attempt, first.status) == (1, RunState.LAUNCHING)
-    launch(runs, task)
-    assert runs.claim(task) is None
+    run = launch(database, task)
     assert status(task) == ("running", "running", "running")
-
-
-def test_a_launch_is_noted_and_announced_once(accept: AcceptTask, runs: PgRuns, outbox_types: OutboxTypes) -> None:
-    task = accept().run_id
-    run = launch(runs, task)
-    trigger = announce(TaskPrepared(task), "prepared", None)
-    event = announce(RunLaunched(task, 1, "job"), "dispatcher", None)
-    assert not runs.launched(run, "job", b"hash", [], trigger, event)
+    assert PgLaunches(database).retry(run, "it was evicted", 0)
+    assert status(task) == ("queued", "queued", "queued")
     assert outbox_types() == ["task.accepted.v1", "run.launched.v1"]
 
 
-def test_an_unknown_run_cannot_be_claimed(runs: PgRuns) -> None:
-    assert runs.claim(uuid4()) is None
+def test_a_denied_run_keeps_the_verdict_with_its_policy(
+    accept: AcceptTask, runs: PgRuns, database: Database, status: Status
+) -> None:
+    task = accept().run_id
+    run = claim(database, task)
+    verdict = Verdict(False, "ci", "it does not allow mode argo", "v1")
+    finished = announce(TaskFinished(task, "denied"), "dispatcher", None)
+    for _ in range(2):
+        runs.finish(run, RunState.DENIED, "denied by rule ci", finished, verdict)
+    assert status(task) == ("denied", "denied", "denied")
+    row = database.one("SELECT policy_key, status, metadata FROM codex_kb.policy_checks", {})
+    said = {"policy": "v1", "attempt": 1, "reason": "it does not allow mode argo"}
+    assert row == {"policy_key": "ci", "status": "denied", "metadata": said}
+
+
+def test_what_a_brief_was_made_of_is_kept_with_it(accept: AcceptTask, database: Database) -> None:
+    task = accept().run_id
+    run = claim(database, task)
+    before = Snapshot(uuid4(), "before", "how it was", "digest")
+    verdict = Verdict(True, "ci", "", "v1")
+    assert PgLaunches(database).brief(run, "do it", [], before, verdict) == "do it"
+    row = database.one("SELECT policy_key, status, metadata->>'policy' AS version FROM codex_kb.policy_checks", {})
+    assert row == {"policy_key": "ci", "status": "allowed", "version": "v1"}
+    assert database.one("SELECT type, content, diff FROM codex_kb.codex_task_snapshots", {}) == {
+        "type": "before",
+        "content": "how it was",
+        "diff": "",
+    }
 
 
 def report(number: int, kind: str = "progress", **more: object) -> Report:
     return Report(f"e{number}", number, kind, f"content {number}", **more)  # type: ignore[arg-type]
 
 
-def test_reports_are_recorded_once_and_gaps_are_told(accept: AcceptTask, runs: PgRuns, reports: PgReports) -> None:
+def test_reports_are_recorded_once_and_gaps_are_told(
+    accept: AcceptTask, database: Database, reports: PgReports
+) -> None:
     task = accept().run_id
-    launch(runs, task)
+    launch(database, task)
     first = reports.record(task, 1, [report(1), report(4)], None, None)
     assert (first.accepted, first.duplicates, first.gaps) == (2, 0, ((2, 3),))
     again = reports.record(task, 1, [report(4), report(2)], None, None)
@@ -79,10 +88,15 @@ def test_reports_are_recorded_once_and_gaps_are_told(accept: AcceptTask, runs: P
 
 
 def test_a_run_ends_once_and_nothing_new_comes_after(
-    accept: AcceptTask, runs: PgRuns, reports: PgReports, status: Status, outbox_types: OutboxTypes
+    accept: AcceptTask,
+    runs: PgRuns,
+    database: Database,
+    reports: PgReports,
+    status: Status,
+    outbox_types: OutboxTypes,
 ) -> None:
     task = accept().run_id
-    run = launch(runs, task)
+    run = launch(database, task)
     finished = announce(TaskFinished(task, "succeeded"), "callback", None)
     end = End(RunState.SUCCEEDED, "", "all done")
     done = reports.record(task, 1, [report(1, "completed")], end, finished)
@@ -97,33 +111,20 @@ def test_a_run_ends_once_and_nothing_new_comes_after(
     assert outbox_types().count("task.finished.v1") == 1
 
 
-def test_the_end_may_be_reported_before_the_launch_is_noted(
-    accept: AcceptTask, runs: PgRuns, reports: PgReports, status: Status
+def test_another_attempt_and_an_unknown_task_are_refused(
+    accept: AcceptTask, database: Database, reports: PgReports
 ) -> None:
     task = accept().run_id
-    run = runs.claim(task)
-    assert run
-    finished = announce(TaskFinished(task, "failed"), "callback", None)
-    reports.record(task, 1, [report(1, "failed")], End(RunState.FAILED, "broken", ""), finished)
-    launched = announce(RunLaunched(task, 1, "job"), "dispatcher", None)
-    assert runs.launched(run, "job", b"hash", [], None, launched)
-    assert status(task) == ("failed", "failed", "failed")
-
-
-def test_another_attempt_and_an_unknown_task_are_refused(accept: AcceptTask, runs: PgRuns, reports: PgReports) -> None:
-    task = accept().run_id
-    launch(runs, task)
+    launch(database, task)
     with pytest.raises(Conflict):
         reports.record(task, 2, [report(1)], None, None)
     with pytest.raises(NotFound):
         reports.record(uuid4(), 1, [report(1)], None, None)
 
 
-def test_snapshots_and_usage_land_in_their_places(
-    accept: AcceptTask, runs: PgRuns, reports: PgReports, database: Database
-) -> None:
+def test_snapshots_and_usage_land_in_their_places(accept: AcceptTask, reports: PgReports, database: Database) -> None:
     task = accept().run_id
-    launch(runs, task)
+    launch(database, task)
     snapshot = Snapshot(uuid4(), "after", "one file more", "digest")
     batch = [report(1, "snapshot", snapshot=snapshot), report(2, "usage", usage={"seconds": 2})]
     reports.record(task, 1, batch, None, None)
@@ -135,11 +136,9 @@ def test_snapshots_and_usage_land_in_their_places(
     assert row == {"type": "after", "content": "one file more", "usage": {"seconds": 2}}
 
 
-def test_an_upload_becomes_an_artifact_once(
-    accept: AcceptTask, runs: PgRuns, reports: PgReports, database: Database
-) -> None:
+def test_an_upload_becomes_an_artifact_once(accept: AcceptTask, reports: PgReports, database: Database) -> None:
     task = accept().run_id
-    launch(runs, task)
+    launch(database, task)
     upload = Upload(uuid4(), "change.patch", 5, "ab" * 32, "text/x-diff", "k/1/x")
     reports.begin_upload(task, 1, upload)
     reports.begin_upload(task, 1, upload)
@@ -153,9 +152,9 @@ def test_an_upload_becomes_an_artifact_once(
 
 def test_open_runs_tell_what_is_due(accept: AcceptTask, runs: PgRuns, database: Database) -> None:
     task = accept(deadline_seconds=1).run_id
-    assert [(one.launch_due, one.expired) for one in runs.open()] == [(False, False)]
+    assert runs.open() == []
     assert [one.launch_due for one in runs.open(stuck_seconds=0)] == [True]
-    launch(runs, task)
+    launch(database, task)
     assert runs.open_by_resource("job") is not None
     assert runs.open_by_resource("other") is None
     database.do("UPDATE codex_kb.codex_tasks SET launched_at = now() - interval '1 minute'", {})

@@ -42,5 +42,5 @@ def test_a_task_out_of_bounds_is_rejected_in_words(fields: dict[str, Any], words
         request(**fields)
 
 
-def test_a_job_is_over_unless_it_waits_or_runs() -> None:
-    assert {phase for phase in JobPhase if not phase.final} == {JobPhase.PENDING, JobPhase.RUNNING}
+def test_a_job_is_over_unless_it_is_held_waits_or_runs() -> None:
+    assert {phase for phase in JobPhase if not phase.final} == {JobPhase.HELD, JobPhase.PENDING, JobPhase.RUNNING}

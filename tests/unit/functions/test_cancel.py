@@ -6,19 +6,17 @@ import pytest
 
 from functions.callback.record import Record
 from functions.codex_intake.cancel import Cancel
-from functions.dispatcher.dispatch import Dispatch
 from shared.domain.errors import NotFound
 from shared.domain.ids import resource_name
 from shared.domain.job import Job, JobPhase
 from shared.domain.report import Report
 from shared.domain.run import RunState
-from shared.events.catalogue import TaskPrepared, announce
-from tests.contract.stores.conftest import Stores
-from tests.unit.functions.conftest import Said
-from tests.unit.functions.test_dispatch import NOW, RECIPE, Cluster, look_after
+from tests.contract.jobs.fake_jobs import FakeJobs
+from tests.contract.stores.conftest import Stores, fakes
+from tests.unit.functions.conftest import Dispatcher, Said
 
 
-class Interrupted(Cluster):
+class Interrupted(FakeJobs):
     """A cluster in which somebody cancels the task while its job is being created."""
 
     def __init__(self, stores: Stores, dies: bool = False) -> None:
@@ -26,20 +24,17 @@ class Interrupted(Cluster):
         self._stores = stores
         self._dies = dies
 
-    def create(self, job: Job) -> None:
-        super().create(job)
+    def create(self, job: Job) -> str:
+        made = super().create(job)
         self._stores.cancel(UUID(job.task_id))
         if self._dies:
             raise KeyboardInterrupt
+        return made
 
 
 @pytest.fixture
 def cancel(stores: Stores, said: Said) -> Cancel:
     return Cancel(stores.runs, said)
-
-
-def dispatcher(stores: Stores, cluster: Cluster, said: Said) -> Dispatch:
-    return Dispatch(stores.runs, stores.memories, cluster, said, lambda: NOW, lambda: "nonce-of-16-chars", RECIPE)
 
 
 def test_a_task_that_waits_is_finished_and_said_to_be_once(stores: Stores, cancel: Cancel, said: Said) -> None:
@@ -68,53 +63,53 @@ def test_a_task_of_nobody_is_not_found(stores: Stores, cancel: Cancel, said: Sai
 
 
 def test_a_run_is_stopped_and_ended_however_often_it_is_asked(stores: Stores, said: Said) -> None:
-    cluster = Cluster()
-    dispatch = dispatcher(stores, cluster, said)
-    after = look_after(stores, cluster, dispatch)
+    cluster = FakeJobs()
+    world = Dispatcher(stores, cluster, said)
     task = stores.accept().run_id
-    dispatch(task, None)
-    after.cancel_requested(task)
+    world.dispatch(task)
+    world.look_after.cancel_requested(task)
     assert (stores.status(task)[0], cluster.stopped) == ("running", []), "nobody has asked for it"
     stores.cancel(task)
     for _ in range(2):
-        after.cancel_requested(task)
+        world.look_after.cancel_requested(task)
     assert cluster.stopped == [resource_name(task, 1)]
     assert stores.status(task) == ("canceled", "canceled by alice", "")
     assert said.types == ["run.launched.v1", "task.finished.v1"]
-    after.cancel_requested(uuid4())
+    world.look_after.cancel_requested(uuid4())
 
 
 @pytest.mark.parametrize("phase", [JobPhase.STOPPED, JobPhase.SUCCEEDED, JobPhase.LOST, JobPhase.EXPIRED])
 def test_the_tick_ends_what_a_dispatcher_that_died_had_stopped(stores: Stores, said: Said, phase: JobPhase) -> None:
-    cluster = Cluster()
-    dispatch = dispatcher(stores, cluster, said)
+    cluster = FakeJobs()
+    world = Dispatcher(stores, cluster, said)
     task = stores.accept().run_id
-    dispatch(task, None)
+    world.dispatch(task)
     stores.cancel(task)
-    cluster.stop(resource_name(task, 1))
-    cluster.end(task, phase)
-    look_after(stores, cluster, dispatch, expired=True).tick()
+    cluster.note(resource_name(task, 1), phase)
+    world.look_after.tick()
     assert stores.status(task)[:2] == ("canceled", "canceled by alice")
 
 
-def test_a_cancel_during_the_launch_is_seen_by_the_launch_itself(stores: Stores, said: Said) -> None:
+def test_a_cancel_during_the_launch_is_seen_before_the_job_may_run(stores: Stores, said: Said) -> None:
     cluster = Interrupted(stores)
     task = stores.accept().run_id
-    dispatcher(stores, cluster, said)(task, announce(TaskPrepared(task), "embedder", None))
-    assert cluster.stopped == [resource_name(task, 1)]
+    Dispatcher(stores, cluster, said).dispatch(task)
+    assert cluster.states[resource_name(task, 1)].phase is JobPhase.STOPPED
     assert stores.status(task)[:2] == ("canceled", "canceled by alice")
-    assert said.types == ["run.launched.v1", "task.finished.v1"]
+    assert stores.story(task) == ["accepted", "cancel requested", "canceled"]
+    assert said.types == ["task.finished.v1"]
 
 
-def test_a_launch_that_died_after_a_cancel_is_ended_by_the_tick_and_not_repeated(stores: Stores, said: Said) -> None:
+def test_a_launch_that_died_after_a_cancel_is_ended_by_the_tick_and_not_repeated(said: Said) -> None:
+    stores = fakes(lease_seconds=0)
     cluster = Interrupted(stores, dies=True)
-    dispatch = dispatcher(stores, cluster, said)
+    world = Dispatcher(stores, cluster, said)
     task = stores.accept().run_id
     with pytest.raises(KeyboardInterrupt):
-        dispatch(task, None)
-    dispatch(task, announce(TaskPrepared(task), "embedder", None))
+        world.dispatch(task)
+    world.dispatch(task)
     assert stores.status(task)[0] == "launching"
-    look_after(stores, cluster, dispatch).tick()
+    world.look_after.tick()
     assert cluster.stopped == [resource_name(task, 1)]
     assert stores.status(task)[:2] == ("canceled", "canceled by alice")
     assert said.types == ["task.finished.v1"]
