@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check format lint types contracts proto openapi fuzz-api bench-start bench-flow bench-intake clean
+.PHONY: help install demo dev test check format lint types contracts proto openapi fuzz-api test-cluster bench-start bench-flow bench-intake bench-dispatch clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -58,6 +58,14 @@ proto: install ## Generate the protobuf classes from eventing/proto
 openapi: install ## Generate docs/openapi.json from the types
 	@$(BIN)/python -m functions.codex_intake.openapi > docs/openapi.json
 
+# One that is only set in the shell may be anybody's cluster: it has to be said.
+ifneq ($(origin KUBECONFIG),command line)
+unexport KUBECONFIG
+endif
+
+test-cluster: install ## The dispatcher's tests on a real API server, built once; KUBECONFIG=... takes a cluster of yours
+	@$(BIN)/python -m tests.cluster run -- $(BIN)/pytest $(PYTEST_ARGS) tests/cluster tests/contract/api_server tests/contract/jobs
+
 fuzz-api: install ## Attack the HTTP API from its document, with every check of schemathesis
 	@$(BIN)/python -m tests.fuzz.api $(FUZZ_ARGS)
 
@@ -70,5 +78,8 @@ bench-flow: install ## Latency and tasks per second through all six functions
 bench-intake: install ## Deliveries a second, beside what framework and database allow
 	@$(BIN)/python -m tests.bench.intake
 
+bench-dispatch: install ## Launches a second on a real API server, beside the bare calls in the same order
+	@$(BIN)/python -m tests.cluster run -- $(BIN)/python -m tests.bench.dispatch
+
 clean: ## Remove what was installed and every local state
-	rm -rf .venv .facteur .facteur-demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .facteur .facteur-demo .cluster .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,8 +11,8 @@ from functions.dispatcher.launch import Launch, Snapshots
 from functions.dispatcher.look_after import LookAfter, Patience
 from functions.dispatcher.recipe import Recipe
 from functions.dispatcher.settings import Settings
-from shared import policy_file
 from shared.broker.publisher import HttpPublisher
+from shared.domain.policy import Policy
 from shared.domain.task import Mode
 from shared.events.announcer import Announcer
 from shared.postgres.database import Database
@@ -34,14 +34,23 @@ def _read_delivery(body: bytes) -> Mapping[str, Any]:
 
 
 settings = load(Settings)
-if settings.runner.jobs_dir:
-    doors: Mapping[Mode, Any] = {Mode.DIRECT: ProcessJobs(settings.runner.jobs_dir)}
+runner, cluster = settings.runner, settings.cluster
+if runner.jobs_dir:
+    doors: Mapping[Mode, Any] = {Mode.DIRECT: ProcessJobs(runner.jobs_dir)}
     targets = None
 else:
     # A laptop has no cluster, and need not wait for its client.
-    from functions.dispatcher.cluster import connect
+    from shared.kubernetes.api_server import Access
+    from shared.kubernetes.doors import connect
+    from shared.kubernetes.jobs import PodSettings
 
-    doors, targets = connect(settings)
+    connected = connect(
+        Access(cluster.api_url, cluster.credentials, cluster.timeout_seconds, cluster.qps, cluster.burst),
+        PodSettings(runner.image, runner.service_account, runner.resources, runner.kept_seconds),
+        runner.namespace,
+        runner.argo_namespace,
+    )
+    doors, targets = connected.jobs, connected.targets
 database = Database(settings.postgres_dsn, size=16)
 publisher = HttpPublisher(settings.sink)
 outbox = PgOutbox(database)
@@ -49,7 +58,7 @@ say = Announcer(publisher, outbox)
 queue = PgQueue(
     database,
     settings.queue.caps,
-    "" if settings.runner.jobs_dir else settings.runner.namespace,
+    "" if runner.jobs_dir else runner.namespace,
     settings.lease_seconds,
 )
 launches = PgLaunches(database, settings.lease_seconds)
@@ -58,9 +67,9 @@ recipe = Recipe(
     settings.token_secret,
     settings.callback_url,
     settings.memory_url,
-    settings.runner.command,
-    settings.runner.image,
-    settings.runner.service_account if settings.runner.image else "",
+    runner.command,
+    runner.image,
+    runner.service_account if runner.image else "",
     memory_tokens=settings.memory_tokens,
     launching=not settings.disable_dispatcher,
 )
@@ -76,7 +85,13 @@ launch = Launch(
     _read_delivery,
     recipe,
 )
-policy = WatchedFile(settings.policy_file, policy_file.read, "the policy file")
+if settings.policy_file:
+    # Only where there is a policy: others need not pay for PyYAML.
+    from shared import policy_file
+
+    policy: Callable[[], Policy] = WatchedFile(settings.policy_file, policy_file.read, "the policy file")
+else:
+    policy = lambda: Policy((), "none")  # noqa: E731  # nothing is allowed
 dispatch = Dispatch(queue, launches, runs, doors, policy, launch, say, recipe)
 look_after = LookAfter(
     runs,

@@ -107,6 +107,8 @@ class ApiServer:
             try:
                 page = self._call("get", kind, namespace, **wanted)
             except Refused as refused:
+                if refused.status == 404:  # no such kind here, so no such objects
+                    return []
                 refusals.give_up("list", str(kind), namespace, refused)
             items += page.get("items") or []
             more = page.get("metadata", {}).get("continue")

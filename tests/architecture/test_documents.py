@@ -15,6 +15,7 @@ import typer
 
 from shared.cli.main import app
 from shared.local.gateway import INDEX
+from shared.postgres.launches import PgLaunches
 from shared.postgres.outbox import PgOutbox
 from shared.postgres.runs import PgRuns
 from shared.web.problems import _STATUS
@@ -224,10 +225,10 @@ def test_the_architecture_tells_errors_as_the_edge_does() -> None:
 
 
 def test_the_architecture_tells_waits_as_the_code_does() -> None:
-    said_of_runs = inspect.signature(PgRuns.open).parameters
-    stuck, slow = said_of_runs["stuck_seconds"].default, said_of_runs["slow_seconds"].default
+    stuck = inspect.signature(PgRuns.open).parameters["stuck_seconds"].default
+    lease = inspect.signature(PgLaunches).parameters["lease_seconds"].default
     left = inspect.signature(PgOutbox.relay).parameters["older_than"].default
     document = text("ARCHITECTURE.md")
     assert f"waits for its launch for {stuck:.0f} seconds" in document
-    assert f"tried again after {slow:.0f}" in document
+    assert f"taken over after {lease:.0f}" in document
     assert f"left over for {left:.0f} seconds" in document

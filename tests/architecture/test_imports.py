@@ -36,6 +36,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "shared/local/twin.py",  # asks the user's own server whether it answers
     ),
     "pycurl": ("shared/broker/",),
+    "kubernetes": ("shared/kubernetes/",),
     "urllib3": (
         "shared/kubernetes/",
         "shared/local/demo/story.py",  # the demo is a client from outside
@@ -48,7 +49,6 @@ DOORS: dict[str, tuple[str, ...]] = {
     ),
     "google": (
         "shared/events/protobuf/",
-        "functions/codex_intake/deliveries.py",
         "shared/local/demo/inputs.py",  # sends what the earlier system sends
     ),
     "opentelemetry": ("shared/telemetry_export.py",),
@@ -82,7 +82,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "croniter": ("shared/local/broker/", "shared/local/manifest_fields.py"),
     "psutil": ("shared/local/",),
     "yaml": (
-        "shared/settings_file.py",
+        "shared/yaml_document.py",
         "shared/local/",  # reads manifests
     ),
     "typer": ("shared/cli/",),
