@@ -87,7 +87,7 @@ def _workflow(run: Run, event: Mapping[str, Any]) -> dict[str, Any]:
     given = run.orchestration.get("parameters", {})
     issue = str(given.get("issue_number", "0"))
     noted = {"repository": run.repository, "issue_number": issue, "head": run.head, "base": run.base}
-    raw = {**event, "stage": "_".join(("CODEX_TASK", "STAGE", run.stage.upper()))}
+    raw = {**event, "stage": "_".join(("CODEX", "TASK", "STAGE", run.stage.upper()))}
     return {
         "template": str(run.orchestration.get("workflowTemplate", "")),
         "parameters": {

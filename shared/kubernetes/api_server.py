@@ -29,6 +29,7 @@ MAX_BYTES = 1_400_000
 _MERGE = "application/merge-patch+json"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 _TRIES = 3
+_UNKNOWN_SECONDS, _MOST_UNKNOWN = 60.0, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class ApiServer:
         self._transport = ApiClient(configuration)
         self._client = DynamicClient(self._transport, discoverer=lambda _client, _cache: None)
         self._discovered: DynamicClient | None = None
+        self._unknown: dict[tuple[str, str], float] = {}
         self._timed = {"_request_timeout": access.timeout}
         self._limiter = Limiter(access.qps, access.burst)
 
@@ -131,7 +133,7 @@ class ApiServer:
 
     def read(self, api_version: str, kind: str, namespace: str, name: str) -> Manifest | None:
         """An object of any kind; None if there is none. UnknownKind, or Refused where it may not be read."""
-        resource = self._patiently(lambda: self._discover(api_version, kind))
+        resource = self._patiently(lambda: self._kind(api_version, kind))
         if resource.namespaced and not namespace:
             raise UnknownKind("it names no namespace")
         own = {"namespace": namespace} if resource.namespaced else {}
@@ -140,6 +142,18 @@ class ApiServer:
         except Refused as refused:
             if refused.status == 404:
                 return None
+            raise
+
+    def _kind(self, api_version: str, kind: str) -> Any:
+        # For a kind that it does not know the client asks for everything anew: not for every task that names it.
+        if self._unknown.get((api_version, kind), 0) > time.monotonic():
+            raise UnknownKind("the cluster does not know this kind")
+        try:
+            return self._discover(api_version, kind)
+        except UnknownKind:
+            if len(self._unknown) >= _MOST_UNKNOWN:
+                self._unknown.clear()
+            self._unknown[(api_version, kind)] = time.monotonic() + _UNKNOWN_SECONDS
             raise
 
     def _discover(self, api_version: str, kind: str) -> Any:

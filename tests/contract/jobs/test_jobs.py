@@ -1,151 +1,167 @@
 """What every door to jobs promises. A new implementation joins by one more entry in `HARNESSES`."""
 
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
 from shared.domain.errors import Rejected
 from shared.domain.job import Job, JobPhase, JobState
-from shared.local.node import Node, safe_env
-from shared.processes.jobs import ProcessJobs
-
-
-class Jobs(Protocol):
-    def create(self, job: Job) -> None: ...
-    def look(self, name: str) -> JobState | None: ...
-    def stop(self, name: str) -> None: ...
-    def names(self) -> list[str]: ...
-
-
-class Harness(Protocol):
-    """A door, and the machinery behind it, which works only while `work` is called."""
-
-    @property
-    def jobs(self) -> Jobs: ...
-
-    def work(self) -> None: ...
-
-
-class Processes:
-    """The door of the laptop with its launcher."""
-
-    def __init__(self, folder: Path) -> None:
-        self.jobs = ProcessJobs(folder)
-        self._node = Node(folder, lambda _: None, safe_env())
-
-    def work(self) -> None:
-        self._node.tick()
-
-
-HARNESSES: dict[str, Callable[[Path], Harness]] = {"processes": Processes}
+from tests.contract.jobs.harnesses import HARNESSES, Harness
 
 
 @pytest.fixture(params=HARNESSES)
 def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
-    (tmp_path / "jobs").mkdir()
-    harness = HARNESSES[request.param](tmp_path / "jobs")
-    yield harness
-    for name in harness.jobs.names():
-        harness.jobs.stop(name)
-        ended(harness, name)
+    with ExitStack() as stack:
+        yield stack.enter_context(HARNESSES[request.param](tmp_path))  # type: ignore[arg-type]
 
 
-def python(code: str) -> Sequence[str]:
-    return (sys.executable, "-c", code)
-
-
-def a_job(code: str = "", name: str = "codex-1", attempt: int = 1, seconds: int = 30) -> Job:
-    return Job(name, "task-1", attempt, seconds, python(code), {"COLOUR": "blue"}, {"PROMPT_FILE": "do it"})
+def until(harness: Harness, true: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline, f"{what} did not happen"
+        harness.work()
+        time.sleep(0.02)
 
 
 def ended(harness: Harness, name: str) -> JobState:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        harness.work()
+    """The job, once it is over."""
+    until(harness, lambda: (state := harness.jobs.look(name)) and state.phase.final, f"the end of {name}")
+    state = harness.jobs.look(name)
+    assert state
+    return state
+
+
+def gone(harness: Harness, name: str) -> None:
+    """Waits until nothing of the job runs any more, or is there any more."""
+
+    def over() -> bool:
         state = harness.jobs.look(name)
-        if state is not None and state.phase.final:
-            return state
-        time.sleep(0.02)
-    raise AssertionError(f"{name} has not ended")
+        return state is None or state.phase is JobPhase.STOPPED
+
+    until(harness, over, f"the stop of {name}")
+
+
+def launch(harness: Harness, job: Job) -> None:
+    harness.jobs.release(job.name, job.namespace, harness.jobs.create(job))
+
+
+def phase(harness: Harness, name: str = "codex-1") -> JobPhase | None:
+    state = harness.jobs.look(name)
+    return state.phase if state else None
 
 
 def test_a_job_runs_with_its_environment_and_files(harness: Harness) -> None:
     check = "import os; assert os.environ['COLOUR'] == 'blue'; f = open(os.environ['PROMPT_FILE']); "
-    harness.jobs.create(a_job(check + "assert f.read() == 'do it'"))
-    assert ended(harness, "codex-1") == JobState("codex-1", "task-1", 1, JobPhase.SUCCEEDED)
+    launch(harness, harness.a_job(check + "assert f.read() == 'do it'"))
+    state = ended(harness, "codex-1")
+    assert (state.name, state.task_id, state.attempt) == ("codex-1", "task-1", 1)
+    assert (state.phase, state.reason) == (JobPhase.SUCCEEDED, "")
 
 
-def test_creating_twice_is_once(harness: Harness, tmp_path: Path) -> None:
+def test_a_job_that_is_not_released_does_not_run(harness: Harness, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    job = harness.a_job(f"open({str(ran)!r}, 'w')")
+    made = harness.jobs.create(job)
+    for _ in range(10):
+        harness.work()
+        time.sleep(0.02)
+    assert phase(harness) is JobPhase.HELD
+    assert not ran.exists()
+    harness.jobs.release(job.name, job.namespace, made)
+    ended(harness, job.name)
+    assert ran.exists()
+
+
+def test_creating_and_releasing_twice_is_once(harness: Harness, tmp_path: Path) -> None:
     count = tmp_path / "count"
-    job = a_job(f"open({str(count)!r}, 'a').write('x')")
-    harness.jobs.create(job)
-    harness.jobs.create(job)
-    assert harness.jobs.names() == ["codex-1"]
+    job = harness.a_job(f"open({str(count)!r}, 'a').write('x')")
+    assert harness.jobs.create(job) == harness.jobs.create(job)
+    for _ in range(2):
+        launch(harness, job)
+    assert [state.name for state in harness.jobs.all()] == ["codex-1"]
     ended(harness, "codex-1")
-    harness.jobs.create(job)
+    launch(harness, job)
     harness.work()
     assert count.read_text() == "x"
 
 
 def test_the_same_name_for_another_attempt_is_rejected(harness: Harness) -> None:
-    harness.jobs.create(a_job(attempt=1))
+    harness.jobs.create(harness.a_job(attempt=1))
     with pytest.raises(Rejected):
-        harness.jobs.create(a_job(attempt=2))
+        harness.jobs.create(harness.a_job(attempt=2))
+    state = harness.jobs.look("codex-1")
+    assert state
+    assert (state.attempt, state.phase) == (1, JobPhase.HELD)
 
 
-def test_an_unknown_job_is_none_and_stopping_it_is_nothing(harness: Harness) -> None:
+def test_an_unknown_job_is_none_and_everything_else_about_it_is_nothing(harness: Harness) -> None:
     assert harness.jobs.look("codex-9") is None
-    harness.jobs.stop("codex-9")
-    assert harness.jobs.names() == []
+    for act in (harness.jobs.release, harness.jobs.stop, harness.jobs.discard, harness.jobs.retire):
+        act("codex-9")
+    assert harness.jobs.all() == []
 
 
 def test_a_job_is_pending_until_the_machinery_takes_it(harness: Harness) -> None:
-    harness.jobs.create(a_job())
-    state = harness.jobs.look("codex-1")
-    assert state is not None
-    assert state.phase is JobPhase.PENDING
+    launch(harness, harness.a_job())
+    assert phase(harness) is JobPhase.PENDING
 
 
 def test_a_job_stopped_before_its_start_never_runs(harness: Harness, tmp_path: Path) -> None:
     count = tmp_path / "count"
-    harness.jobs.create(a_job(f"open({str(count)!r}, 'a').write('x')"))
+    launch(harness, harness.a_job(f"open({str(count)!r}, 'a').write('x')"))
     harness.jobs.stop("codex-1")
-    assert ended(harness, "codex-1").phase is JobPhase.STOPPED
+    gone(harness, "codex-1")
     assert not count.exists()
 
 
-def test_a_job_stopped_while_it_runs_is_stopped(harness: Harness, tmp_path: Path) -> None:
+def running(harness: Harness, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
-    harness.jobs.create(a_job(f"import time; open({str(begun)!r}, 'w'); time.sleep(60)"))
-    deadline = time.monotonic() + 20
-    while not begun.exists():
-        assert time.monotonic() < deadline
-        harness.work()
-        time.sleep(0.02)
+    launch(harness, harness.a_job(f"import time; open({str(begun)!r}, 'w'); time.sleep(60)"))
+    until(harness, begun.exists, "its start")
+    until(harness, lambda: phase(harness) is JobPhase.RUNNING, "its running")
+
+
+def test_a_job_stopped_while_it_runs_is_stopped(harness: Harness, tmp_path: Path) -> None:
+    running(harness, tmp_path)
     harness.jobs.stop("codex-1")
-    assert ended(harness, "codex-1").phase is JobPhase.STOPPED
+    gone(harness, "codex-1")
+
+
+def test_what_runs_is_not_discarded_and_what_is_held_is(harness: Harness, tmp_path: Path) -> None:
+    running(harness, tmp_path)
+    harness.jobs.discard("codex-1")
+    harness.work()
+    assert phase(harness) is JobPhase.RUNNING
+    harness.jobs.create(harness.a_job(name="codex-2"))
+    harness.jobs.discard("codex-2")
+    gone(harness, "codex-2")
+
+
+def test_what_is_retired_is_listed_no_more_and_can_still_be_looked_at(harness: Harness) -> None:
+    launch(harness, harness.a_job())
+    ended(harness, "codex-1")
+    assert [state.name for state in harness.jobs.all()] == ["codex-1"]
+    harness.jobs.retire("codex-1")
+    assert harness.jobs.all() == []
+    assert phase(harness) is JobPhase.SUCCEEDED
 
 
 def test_a_failure_shows_its_exit_code(harness: Harness) -> None:
-    harness.jobs.create(a_job("raise SystemExit(7)"))
+    launch(harness, harness.a_job("raise SystemExit(7)"))
     state = ended(harness, "codex-1")
     assert state.phase is JobPhase.FAILED
     assert "exit code 7" in state.reason
 
 
 def test_a_job_past_its_deadline_expires(harness: Harness) -> None:
-    harness.jobs.create(a_job("import time; time.sleep(60)", seconds=1))
-    state = ended(harness, "codex-1")
-    assert state.phase is JobPhase.EXPIRED
-    assert "1 s" in state.reason
+    launch(harness, harness.a_job("import time; time.sleep(60)", seconds=1))
+    assert ended(harness, "codex-1").phase is JobPhase.EXPIRED
 
 
 def test_a_name_that_is_no_dns_label_is_rejected(harness: Harness) -> None:
     for name in ("../up", "UPPER", "", "a" * 64, "-dash"):
         with pytest.raises(Rejected):
-            harness.jobs.create(a_job(name=name))
-    assert harness.jobs.look("../up") is None
+            harness.jobs.create(harness.a_job(name=name))
