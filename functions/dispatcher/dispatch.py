@@ -23,7 +23,7 @@ AT_ONCE = 50
 class Queue(Protocol):
     """Who is next, under caps; each move is one transaction."""
 
-    def enqueue(self, run: UUID) -> Run | None: ...
+    def enter(self, run: UUID) -> tuple[Run | None, Run | None]: ...
 
     def admit(self) -> Run | None: ...
 
@@ -83,12 +83,12 @@ class Dispatch:
         """Launches the task, and whoever's turn comes before; or leaves it in the queue, with the reason."""
         if not self._recipe.launching:
             return
-        run = self._queue.enqueue(task)
-        if run is None:
-            held = self._launches.resume(task)
-            if held:
-                self._begin(held)
-        elif not self._denied(run):
+        queued, next_ = self._queue.enter(task)
+        if next_:
+            self._begin(next_)
+        if queued is None:
+            self._resume(task)
+        elif (next_ is None or next_.id != task) and not self._denied(queued):
             self.fill(task)
 
     def fill(self, until: UUID | None = None) -> None:
@@ -125,6 +125,11 @@ class Dispatch:
         event = announce(TaskFinished(run.id, state.value), "dispatcher", run.traceparent)
         if self._runs.finish(run, state, reason, event, verdict):
             self._say(event)
+
+    def _resume(self, task: UUID) -> None:
+        held = self._launches.resume(task)
+        if held:
+            self._begin(held)
 
     def _denied(self, run: Run) -> bool:
         verdict = self.judge(run)

@@ -62,6 +62,17 @@ class Database:
 
         return self._twice(inside)
 
+    def together(self, *statements: tuple[str, Parameters]) -> list[Row | None]:
+        """The first row of each answer; all of them are one transaction, sent at once in one round trip."""
+
+        def work(cursor: Cursor) -> list[Row | None]:
+            connection = cursor.connection
+            with connection.pipeline(), connection.transaction():
+                sent = [_execute(connection.cursor(), statement, parameters) for statement, parameters in statements]
+            return [one.fetchone() if one.description else None for one in sent]
+
+        return self._twice(work)
+
     def ready(self) -> None:
         """Unavailable while there is no connection, or no schema behind it."""
         self.do(_READY, {})

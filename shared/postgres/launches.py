@@ -11,7 +11,7 @@ from shared.domain.run import RETRIED_FROM
 from shared.domain.task import Run
 from shared.events.event import Event
 from shared.postgres import outbox, runs
-from shared.postgres.database import Cursor, Database
+from shared.postgres.database import Cursor, Database, Row
 from shared.postgres.runs import RUN, run_of
 
 _RESUME = f"""
@@ -128,15 +128,17 @@ class PgLaunches:
         """The prompt file of the attempt: this one, kept with all that led to it, or the one that was kept first."""
         parameters = runs.identity(run) | {"prompt": prompt} | runs.judgement(run, verdict)
 
-        def work(cursor: Cursor) -> str:
+        def work(cursor: Cursor) -> Row | None:
             row = cursor.execute(_BRIEF.encode(), parameters).fetchone()
-            if row is None:
-                raise InFlight("another dispatcher is just briefing the same attempt: try again")
-            if row["fresh"]:
+            if row and row["fresh"]:
                 _note(cursor, run, shown, before)
-            return str(row["prompt"])
+            return row
 
-        return self._database.transaction(work)
+        # With nothing else to note it is one statement.
+        row = self._database.transaction(work) if shown or before else self._database.one(_BRIEF, parameters)
+        if row is None:
+            raise InFlight("another dispatcher is just briefing the same attempt: try again")
+        return str(row["prompt"])
 
     def launched(self, run: Run, resource: str, token_hash: bytes, announcement: Event) -> bool:
         """Notes that the job may run; False if the launch is another's by now, or the run is to be canceled."""

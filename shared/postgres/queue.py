@@ -5,7 +5,7 @@ from uuid import UUID
 
 from shared.domain.run import RunState, predecessors
 from shared.domain.task import Caps, Run
-from shared.postgres.database import Cursor, Database
+from shared.postgres.database import Database
 from shared.postgres.runs import RUN, run_of
 
 # What waits longest comes first; a point of priority is worth a minute.
@@ -96,21 +96,22 @@ class PgQueue:
             "lease": lease_seconds,
         }
 
-    def enqueue(self, run: UUID) -> Run | None:
-        """The run, now in the queue; None once it is launching or over, or to be canceled."""
+    def enter(self, run: UUID) -> tuple[Run | None, Run | None]:
+        """The run, now in the queue, and whose turn it is, claimed for its launch: itself or another.
+
+        The first is None once the run is launching or over, or to be canceled; the second while none
+        fits under the caps.
+        """
         parameters = {"id": run, "from": predecessors(RunState.QUEUED), "namespace": self._namespace}
-        row = self._database.one(_ENQUEUE, parameters)
-        return run_of(row) if row else None
+        queued, _, admitted = self._database.together(
+            (_ENQUEUE, parameters), (_ONE_AT_A_TIME, {}), (_ADMIT, self._limits)
+        )
+        return (run_of(queued) if queued else None), (run_of(admitted) if admitted else None)
 
     def admit(self) -> Run | None:
         """The run whose turn it is, claimed for its launch; None while none fits under the caps."""
-
-        def work(cursor: Cursor) -> Run | None:
-            cursor.execute(_ONE_AT_A_TIME.encode())
-            row = cursor.execute(_ADMIT.encode(), self._limits).fetchone()
-            return run_of(row) if row else None
-
-        return self._database.transaction(work)
+        _, admitted = self._database.together((_ONE_AT_A_TIME, {}), (_ADMIT, self._limits))
+        return run_of(admitted) if admitted else None
 
     def explain(self, run: UUID | None = None) -> None:
         """Says in the status of one queued run, or of all, why it waits."""

@@ -68,7 +68,8 @@ class FaultProxy:
 
     Which request fails, and how, follows from the seed and the number of the request. `counts` has every fault by its
     name, all requests as `asked`, and as `forwarded` those that reached the server, `done-and-reset` among them; those
-    that found no server are `unreachable`, and reset.
+    that found no server are `unreachable`, and reset. What a hook raises by
+    mistake is in `broken`, and raised at the end.
     """
 
     def __init__(self, upstream_url: str, ca: Path | None = None, seed: int = 0) -> None:
@@ -76,6 +77,7 @@ class FaultProxy:
         self.faults: Collection[str] = FAULTS
         self.hooks = Hooks()
         self.counts: Counter[str] = Counter()
+        self.broken: list[Exception] = []
         self._upstream = upstream_url.rstrip("/")
         self._seed = seed
         self._lock = threading.Lock()
@@ -101,6 +103,8 @@ class FaultProxy:
         self._server.server_close()
         self._thread.join()
         self._pool.clear()
+        if self.broken and error is None:
+            raise self.broken[0]
 
     def count(self, name: str) -> int:
         with self._lock:
@@ -198,16 +202,21 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name: value for name, value in self.headers.items() if name.lower() not in _OWN_HEADERS}
         try:
             status, told, body = self.server.proxy.answer(_Asked(self.command, self.path, headers, raw))
-        except Exception:
-            # A hook that breaks must not look like an answer.
-            self._reset()
-            return
+        except Fault:
+            return self._reset()
+        except Exception as error:  # noqa: BLE001 - a hook may be wrong in any way, and that must not look like an answer
+            self.server.proxy.broken.append(error)
+            return self._reset()
         self.send_response_only(status)
         for name, value in told.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        return self._write(body)
+
+    def _write(self, body: bytes) -> None:
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def _reset(self) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

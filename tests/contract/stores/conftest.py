@@ -116,8 +116,7 @@ class Stores:
 
     def claim(self, task: UUID) -> Run:
         """The run, claimed for its launch before any other."""
-        assert self.queue.enqueue(task)
-        run = self.queue.admit()
+        _, run = self.queue.enter(task)
         assert run and run.id == task
         return run
 
@@ -181,6 +180,14 @@ def make_stores(request: pytest.FixtureRequest) -> MakeStores:
     if request.param == "fakes":
         return fakes
     return partial(postgres, request.getfixturevalue("database"))
+
+
+def held_back(make_stores: MakeStores) -> Stores:
+    """Stores in which one run is active, and no other may be."""
+    stores = make_stores(Caps(1, 0, 0, 0))
+    stores.claim(stores.accept("blocker").run_id)
+    stores.waiting()
+    return stores
 
 
 @pytest.fixture

@@ -23,7 +23,10 @@ class FakeQueue:
     namespace: str = ""
     lease_seconds: float = 30.0
 
-    def enqueue(self, run: UUID) -> Run | None:
+    def enter(self, run: UUID) -> tuple[Run | None, Run | None]:
+        return self._enqueue(run), self.admit()
+
+    def _enqueue(self, run: UUID) -> Run | None:
         kept = self.world.tasks.get(run)
         if kept is None or kept.canceled_by:
             return None

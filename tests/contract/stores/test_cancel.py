@@ -7,7 +7,7 @@ import pytest
 from shared.domain.run import RunState
 from shared.domain.task import Cancellation
 from shared.events.catalogue import TaskFinished, TaskPrepared, announce
-from tests.contract.stores.conftest import MakeStores, Stores
+from tests.contract.stores.conftest import MakeStores, Stores, held_back
 from tests.contract.stores.test_reports import DONE, record, report
 
 
@@ -19,18 +19,21 @@ def finish(stores: Stores, task: UUID, state: RunState = RunState.CANCELED) -> b
 
 
 @pytest.mark.parametrize("state", ["accepted", "prepared", "queued"])
-def test_a_task_that_is_not_launched_ends_at_once(stores: Stores, state: str) -> None:
+def test_a_task_that_is_not_launched_ends_at_once(make_stores: MakeStores, state: str) -> None:
+    stores = make_stores()
     task = stores.accept().run_id
     if state == "prepared":
         stores.memories.store([], None, announce(TaskPrepared(task), "embedder", None))
     if state == "queued":
-        assert stores.queue.enqueue(task)
+        stores = held_back(make_stores)
+        task = stores.accept().run_id
+        assert stores.queue.enter(task)[0]
     stores.waiting()
     assert stores.cancel(task) == Cancellation(RunState.CANCELED, True, fresh=True)
     assert stores.status(task) == ("canceled", "canceled by alice", "")
     assert stores.story(task) == ["accepted", "cancel requested", "canceled"]
     assert stores.waiting() == ["task.finished.v1"]
-    assert stores.queue.enqueue(task) is None
+    assert stores.queue.enter(task) == (None, None)
     assert stores.runs.open_by_id(task) is None
     shown = stores.views.status(task, "default")
     assert shown

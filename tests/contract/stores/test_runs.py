@@ -4,11 +4,12 @@ from uuid import uuid4
 
 from shared.domain.report import Snapshot
 from shared.domain.run import RunState
+from shared.domain.task import Caps
 from tests.contract.stores.conftest import MakeStores, Stores
 
 
 def test_an_unknown_run_cannot_be_queued_or_resumed(stores: Stores) -> None:
-    assert stores.queue.enqueue(uuid4()) is None
+    assert stores.queue.enter(uuid4()) == (None, None)
     assert stores.launches.resume(uuid4()) is None
     assert stores.queue.admit() is None
 
@@ -20,7 +21,7 @@ def test_a_run_is_ended_once_and_then_left_alone(stores: Stores) -> None:
     assert stores.finish(run, RunState.FAILED, "the job has disappeared")
     assert not stores.finish(run, RunState.EXPIRED, "too late")
     assert stores.status(task) == ("failed", "the job has disappeared", "")
-    assert stores.queue.enqueue(task) is None
+    assert stores.queue.enter(task) == (None, None)
     assert stores.waiting() == ["task.finished.v1"]
 
 
@@ -42,11 +43,11 @@ def test_a_task_that_was_never_claimed_can_be_ended(stores: Stores) -> None:
 
 
 def test_open_runs_are_those_that_somebody_may_have_to_do_something_about(make_stores: MakeStores) -> None:
-    stores = make_stores(lease_seconds=0)
+    stores = make_stores(Caps(2, 0, 0, 0), lease_seconds=0)
     accepted, queued, launching, running = (stores.accept(name).run_id for name in ("one", "two", "three", "four"))
     stores.claim(launching)
     stores.launch(running)
-    stores.queue.enqueue(queued)
+    assert stores.queue.enter(queued)[0]
     assert [(one.run.id, one.launch_due, one.expired) for one in stores.runs.open()] == [
         (launching, True, False),
         (running, False, False),

@@ -33,9 +33,10 @@ def request(delivery: str = "delivery-1", **changes: Any) -> TaskRequest:
 def claim(database: Database, task: UUID, lease_seconds: float = 30.0) -> Run:
     """The run, claimed for its launch as a dispatcher does it, whatever else waits."""
     queue = PgQueue(database, Caps(0, 0, 0, 0), lease_seconds=lease_seconds)
-    assert queue.enqueue(task)
-    while (run := queue.admit()) and run.id != task:
-        pass
+    queued, run = queue.enter(task)
+    assert queued
+    while run and run.id != task:
+        run = queue.admit()
     assert run
     return run
 
