@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from shared import yaml_document
 from shared.domain.job import JobPhase
 from shared.domain.policy import RETRYABLE, Policy, Rule
 from shared.domain.task import Mode
+from shared.watched_file import read_text
 
 _LISTS = {
     "callers": "callers",
@@ -27,21 +29,22 @@ _MAX_ATTEMPTS = 10
 
 def read(path: Path) -> Policy:
     """The policy; ValueError names every mistake, in a sentence that follows "it"."""
-    document, mistakes = yaml_document.read(path)
-    for key in document.keys() - {"rules"}:
-        mistakes.append(f"{key} is not a known key")
+    # Read once: the version is of what was judged, also if the file is replaced meanwhile.
+    text = read_text(path)
+    document, mistakes = yaml_document.parse(text)
+    mistakes += [f"{key} is not a known key" for key in document if key != "rules"]
     given = document.get("rules")
     if not isinstance(given, list):
         mistakes.append("rules must be a list: [] denies everything")
         given = []
     rules = [_rule(each, f"rules.{place}", mistakes) for place, each in enumerate(given)]
-    names = [rule.name for rule in rules]
+    names = [rule.name for rule in rules if _NAME.fullmatch(rule.name)]
     mistakes += [
         f"the name {name} is there twice" for name in sorted({name for name in names if names.count(name) > 1})
     ]
     if mistakes:
         raise ValueError("is wrong: " + "; ".join(mistakes))
-    return Policy(rules, hashlib.sha256(path.read_bytes()).hexdigest()[:16])
+    return Policy(rules, hashlib.sha256(text.encode()).hexdigest()[:16])
 
 
 def _rule(given: Any, place: str, mistakes: list[str]) -> Rule:
@@ -56,14 +59,15 @@ def _rule(given: Any, place: str, mistakes: list[str]) -> Rule:
         if not given.get(needed):
             mistakes.append(f"{place}.{needed} must name at least one")
     globs: dict[str, Any] = {field: _globs(given, key, place, mistakes) for key, field in _LISTS.items()}
-    for mode in globs["modes"]:
-        if mode not in ("*", *Mode):
-            mistakes.append(f"{place}.modes must be among {', '.join(Mode)}, or *")
-    return Rule(str(name), **globs, **_retries(given, place, mistakes))
+    if not all(any(fnmatchcase(mode, glob.removeprefix("!")) for mode in Mode) for glob in globs["modes"]):
+        mistakes.append(f"{place}.modes must be among {', '.join(Mode)}, or *")
+    return Rule(name if isinstance(name, str) else "", **globs, **_retries(given, place, mistakes))
 
 
 def _globs(given: Mapping[str, Any], key: str, place: str, mistakes: list[str]) -> tuple[str, ...]:
-    value = given.get(key) or []
+    value = given.get(key)
+    if value is None:
+        return ()
     if not isinstance(value, list) or not all(isinstance(glob, str) and glob.strip("!") for glob in value):
         mistakes.append(f"{place}.{key} must be a list of names, in which * stands for anything")
         return ()
@@ -71,7 +75,8 @@ def _globs(given: Mapping[str, Any], key: str, place: str, mistakes: list[str]) 
 
 
 def _retries(given: Mapping[str, Any], place: str, mistakes: list[str]) -> dict[str, Any]:
-    attempts, causes = given.get("attempts") or "1", given.get("retryOn")
+    attempts, causes = given.get("attempts"), given.get("retryOn")
+    attempts = "1" if attempts is None else attempts
     found: dict[str, Any] = {}
     if (
         not isinstance(attempts, str)

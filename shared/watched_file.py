@@ -51,8 +51,8 @@ class WatchedFile(Generic[T]):
             # Asked before reading: a change in between is seen the next time.
             state = self._state()
             if state != self._seen:
-                self._seen = state
                 self._read()
+                self._seen = state
             if self._content is None:
                 raise Unavailable(f"{self._what} cannot be used for now", retry_after=5)
             return self._content
@@ -62,7 +62,8 @@ class WatchedFile(Generic[T]):
             found = self._path.stat()
         except OSError as error:
             return error.strerror
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        # The last sees what the first three do not: other permissions, and a copy that keeps the time.
+        return found.st_mtime_ns, found.st_size, found.st_ino, found.st_ctime_ns
 
     def _read(self) -> None:
         try:

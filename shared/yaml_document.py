@@ -27,6 +27,11 @@ def read(path: Path) -> tuple[dict[str, Any], list[str]]:
         text = read_text(path)
     except ValueError as error:
         raise Unreadable(str(error)) from None
+    return parse(text)
+
+
+def parse(text: str) -> tuple[dict[str, Any], list[str]]:
+    """The same, of the text of a file."""
     document = _Document(text)
     return document.root(), document.mistakes
 

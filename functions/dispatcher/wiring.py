@@ -14,7 +14,7 @@ from functions.dispatcher.settings import Settings
 from shared.broker.publisher import HttpPublisher
 from shared.domain.policy import Policy
 from shared.domain.task import Mode
-from shared.events.announcer import Announcer
+from shared.events.announcer import BackgroundAnnouncer
 from shared.postgres.database import Database
 from shared.postgres.launches import PgLaunches
 from shared.postgres.memories import PgMemories
@@ -54,7 +54,7 @@ else:
 database = Database(settings.postgres_dsn, size=16)
 publisher = HttpPublisher(settings.sink)
 outbox = PgOutbox(database)
-say = Announcer(publisher, outbox)
+say = BackgroundAnnouncer(publisher, outbox)
 queue = PgQueue(
     database,
     settings.queue.caps,

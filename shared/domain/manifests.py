@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,15 @@ Manifest = Mapping[str, Any]
 # What changes by itself, or says who wrote which field.
 _NOISE = ("managedFields", "resourceVersion", "generation", "selfLink")
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+# A login of a Docker registry, as image pull secrets are written.
+_DOCKER_LOGIN = "auth"
+_MARK = re.compile(r"\[redacted:[0-9a-f]{8}\]")
 _MOST_LINES = 400
 _MOST_CHARACTERS = 160
+# Of what both values of a long field begin with.
+_COMMON_CHARACTERS = 20
+# Deeper than any schema; whoever may write objects shall not exhaust the stack of who reads them.
+_MOST_LEVELS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +39,7 @@ class Seen:
 
 def document(seen: Sequence[Seen], key: bytes) -> str:
     """The objects as YAML documents (each is JSON), in order, redacted under `key`."""
-    return "\n---\n".join(redact(json.dumps(_shown(one, key), indent=2, sort_keys=True), key) for one in seen)
+    return "\n---\n".join(json.dumps(_shown(one, key), indent=2, sort_keys=True) for one in seen)
 
 
 def digest(text: str) -> str:
@@ -46,7 +54,11 @@ def difference(before: str, after: str) -> str:
         line for name in dict.fromkeys([*old, *new]) for line in _changes(name, old.get(name, {}), new.get(name, {}))
     ]
     more = [f"… and {len(lines) - _MOST_LINES} changes more"] if len(lines) > _MOST_LINES else []
-    return "\n".join(lines[:_MOST_LINES] + more)
+    # A lone surrogate can stand in JSON, and nowhere else.
+    return "\n".join(lines[:_MOST_LINES] + more).encode("utf-8", "replace").decode()
+
+
+# --- what is shown of an object. Every text is redacted by itself: the document stays JSON whatever it holds.
 
 
 def _shown(seen: Seen, key: bytes) -> dict[str, Any]:
@@ -54,75 +66,128 @@ def _shown(seen: Seen, key: bytes) -> dict[str, Any]:
     shown: dict[str, Any] = {"apiVersion": target.api_version, "kind": target.kind}
     shown["metadata"] = {"name": target.name, "namespace": target.namespace}
     if seen.unread:
-        return shown | {"unread": seen.unread}
-    if seen.manifest is None:
-        return shown | {"absent": True}
-    manifest = dict(seen.manifest)
-    metadata = {name: value for name, value in dict(manifest.get("metadata") or {}).items() if name not in _NOISE}
-    annotations = {name: value for name, value in (metadata.get("annotations") or {}).items() if name != _APPLIED}
-    metadata.pop("annotations", None)
-    manifest["metadata"] = metadata | ({"annotations": annotations} if annotations else {})
-    if target.kind == "Secret":
-        manifest |= {part: _all_marked(manifest[part], key) for part in ("data", "stringData") if part in manifest}
-    return {**shown, **_without_secrets(manifest, key)}
+        shown["unread"] = seen.unread
+    elif seen.manifest is None:
+        shown["absent"] = True
+    else:
+        shown |= seen.manifest
+        metadata = {name: value for name, value in (shown["metadata"] or {}).items() if name not in _NOISE}
+        annotations = {name: value for name, value in (metadata.get("annotations") or {}).items() if name != _APPLIED}
+        metadata.pop("annotations", None)
+        shown["metadata"] = metadata | ({"annotations": annotations} if annotations else {})
+    return _map(shown, key, target.kind == "Secret", 0)
 
 
-def _without_secrets(value: Any, key: bytes) -> Any:
-    """The value with each string marked whose name, or whose neighbour `name`, says that it is secret."""
+def _redacted(value: Any, key: bytes, in_secret: bool, levels: int) -> Any:
+    if isinstance(value, str):
+        return redact(value, key)
+    if not isinstance(value, Mapping | list):
+        return value
+    if levels > _MOST_LEVELS:
+        return "…"
     if isinstance(value, Mapping):
-        named = value.get("name")
-        hides = isinstance(named, str) and SECRET_NAME.search(named) is not None
-        return {
-            name: _mark(each, key)
-            if isinstance(each, str) and (SECRET_NAME.search(name) or (hides and name == "value"))
-            else _without_secrets(each, key)
-            for name, each in value.items()
-        }
-    return [_without_secrets(each, key) for each in value] if isinstance(value, list) else value
+        return _map(value, key, in_secret, levels)
+    return _list(value, key, in_secret, levels)
 
 
-def _all_marked(values: Any, key: bytes) -> Any:
-    return {name: _mark(str(each), key) for name, each in values.items()} if isinstance(values, Mapping) else None
+def _map(value: Mapping[str, Any], key: bytes, in_secret: bool, levels: int) -> dict[str, Any]:
+    """Marks whatever its name, or its neighbour `name` or `key`, says is secret, and all data of a Secret."""
+    in_secret = in_secret or value.get("kind") in ("Secret", "SecretList")
+    neighbours = (value.get("name"), value.get("key"))
+    hides = any(isinstance(named, str) and SECRET_NAME.search(named) for named in neighbours)
+    shown = {}
+    for name, each in value.items():
+        if name == "stringData" or (in_secret and name == "data"):
+            each = _all_marked(each, key)
+        elif SECRET_NAME.search(name) or (hides and name == "value") or name == _DOCKER_LOGIN:
+            each = [_marked(item, key) for item in each] if isinstance(each, list) else _marked(each, key)
+        shown[redact(name, key)] = _redacted(each, key, in_secret, levels + 1)
+    return shown
 
 
-def _mark(text: str, key: bytes) -> str:
-    if not text or text.startswith("[redacted:"):
-        return text
+def _list(values: Sequence[Any], key: bytes, in_secret: bool, levels: int) -> list[Any]:
+    """Marks what follows a flag like `--token` as well."""
+    shown, hides = [], False
+    for each in values:
+        flag = isinstance(each, str) and each.startswith("-")
+        shown.append(_redacted(_marked(each, key) if hides and not flag else each, key, in_secret, levels + 1))
+        hides = flag and SECRET_NAME.search(each) is not None
+    return shown
+
+
+def _all_marked(value: Any, key: bytes) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _marked(each, key) for name, each in value.items()}
+    return _marked(json.dumps(value), key) if value is not None else None
+
+
+def _marked(value: Any, key: bytes) -> Any:
+    """The mark of a text or a number; anything else as it is."""
+    text = str(value)
+    if not isinstance(value, str | int | float) or isinstance(value, bool) or not text or _MARK.fullmatch(text):
+        return value
     return f"[redacted:{hmac.digest(key, text.encode('utf-8', 'replace'), 'sha256').hex()[:8]}]"
 
 
-def _parsed(text: str) -> dict[str, dict[str, Any]]:
+# --- what changed
+
+Name = tuple[str, str, str, str]
+Path = tuple[str, ...]
+
+
+def _parsed(text: str) -> dict[Name, dict[Path, str]]:
+    """The leaves of each object by its API version, kind, namespace and name."""
     found = {}
     for part in text.split("\n---\n") if text else ():
         manifest = json.loads(part)
-        metadata = manifest.get("metadata", {})
-        place = "/".join(filter(None, (metadata.get("namespace"), metadata.get("name"))))
-        found[f"{manifest.get('apiVersion')} {manifest.get('kind')} {place}"] = dict(_fields("", manifest))
+        metadata = manifest["metadata"]
+        name = (manifest["apiVersion"], manifest["kind"], metadata.get("namespace") or "", metadata.get("name") or "")
+        found[name] = dict(_fields((), manifest))
     return found
 
 
-def _fields(path: str, value: Any) -> Iterator[tuple[str, str]]:
+def _fields(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
     """Every leaf with its path; an item of a list is known by its `name` where all of them have one."""
     if isinstance(value, dict) and value:
         for name, each in value.items():
-            yield from _fields(f"{path}.{name}" if path else name, each)
+            yield from _fields((*path, f".{name}"), each)
     elif isinstance(value, list) and value:
         names = [each.get("name") if isinstance(each, dict) else None for each in value]
         keyed = all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
         for index, each in enumerate(value):
-            yield from _fields(f"{path}[{names[index] if keyed else index}]", each)
+            yield from _fields((*path, f"[{names[index] if keyed else index}]"), each)
     else:
-        text = json.dumps(value, ensure_ascii=False)
-        yield path, text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
+        yield path, json.dumps(value, ensure_ascii=False)
 
 
-def _changes(name: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+def _changes(name: Name, old: Mapping[Path, str], new: Mapping[Path, str]) -> Iterator[str]:
+    version, kind, namespace, own = name
+    about = _in_line(f"{version} {kind} {namespace}/{own}" if namespace else f"{version} {kind} {own}")
     for path in dict.fromkeys([*old, *new]):
-        if old.get(path) == new.get(path):
+        was, now = old.get(path), new.get(path)
+        if was == now:
             continue
-        if path not in old:
-            yield f"+ {name}: {path}: {new[path]}"
-        elif path not in new:
-            yield f"- {name}: {path}: {old[path]}"
+        place = f"{about}: {_in_line(''.join(path).removeprefix('.'))}"
+        if was is None:
+            yield f"+ {place}: {_cut(now or '')}"
+        elif now is None:
+            yield f"- {place}: {_cut(was)}"
         else:
-            yield f"~ {name}: {path}: {old[path]} -> {new[path]}"
+            start = _where_they_part(was, now) if max(len(was), len(now)) > _MOST_CHARACTERS else 0
+            yield f"~ {place}: {_cut(was, start)} -> {_cut(now, start)}"
+
+
+def _where_they_part(was: str, now: str) -> int:
+    """A little before the first character that differs, so that both can be cut and still do."""
+    same = next((index for index, (old, new) in enumerate(zip(was, now, strict=False)) if old != new), None)
+    return max(0, (min(len(was), len(now)) if same is None else same) - _COMMON_CHARACTERS)
+
+
+def _cut(text: str, start: int = 0) -> str:
+    end = start + _MOST_CHARACTERS
+    return ("…" if start else "") + text[start:end] + ("…" if len(text) > end else "")
+
+
+def _in_line(text: str) -> str:
+    """The text without line breaks: whoever names things cannot write lines of their own."""
+    return _cut(json.dumps(text, ensure_ascii=False)[1:-1])

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from multiprocessing.util import Finalize
 from typing import Protocol
 
 from shared.domain.errors import FacteurError, Rejected, Unavailable
@@ -14,6 +15,8 @@ log = logging.getLogger(__name__)
 
 # What comes within so short a time goes out together.
 _GATHER_SECONDS = 0.003
+# What a process that is told to stop still says; the rest is relayed.
+_LAST_SECONDS = 1.0
 
 
 class Publisher(Protocol):
@@ -76,6 +79,8 @@ class BackgroundAnnouncer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
                 self._thread.start()
+                # The server's worker is a child of multiprocessing, which runs its own finalizers and not atexit's.
+                Finalize(None, self.drain, (_LAST_SECONDS,), exitpriority=2)
             if len(self._queue) < self._capacity:
                 self._queue.extend(events)
                 self._changed.notify()

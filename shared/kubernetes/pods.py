@@ -19,21 +19,28 @@ _WAITING = {
     "CreateContainerError": "the container cannot be created",
     "RunContainerError": "the container cannot be run",
 }
+_OVER = {"Succeeded", "Failed"}
 _MESSAGE_CHARACTERS = 200
 
 
 def active(pods: Sequence[Pod]) -> tuple[JobPhase, str]:
-    """Of a job that is not over: whether its container runs, and if not, why."""
-    for pod in pods:
-        status = pod.get("status") or {}
-        if status.get("phase") == "Running":
-            return JobPhase.RUNNING, ""
+    """Of a job that is not over: whether its container runs, and if not, why.
+
+    Of several pods, as a Workflow has them, one that runs is enough. If the others are over it has started too.
+    """
+    statuses = [pod.get("status") or {} for pod in pods]
+    phases = {status.get("phase") for status in statuses}
+    if "Running" in phases:
+        return JobPhase.RUNNING, ""
+    for waiting in (each for status in statuses for each in _states(status, "waiting")):
+        if said := _UNSTARTABLE.get(waiting.get("reason", "")):
+            return JobPhase.UNSTARTED, _sentence(said, waiting)
+    if phases & _OVER:
+        return JobPhase.RUNNING, ""
+    for status in statuses:
         for waiting in _states(status, "waiting"):
-            reason = waiting.get("reason", "")
-            if reason in _UNSTARTABLE:
-                return JobPhase.UNSTARTED, _sentence(_UNSTARTABLE[reason], waiting)
-            if reason in _WAITING:
-                return JobPhase.PENDING, _sentence(_WAITING[reason], waiting)
+            if said := _WAITING.get(waiting.get("reason", "")):
+                return JobPhase.PENDING, _sentence(said, waiting)
         for condition in status.get("conditions") or []:
             if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
                 return JobPhase.PENDING, _sentence("no node has room for the pod", condition)
@@ -57,6 +64,8 @@ def failed(pods: Sequence[Pod]) -> tuple[JobPhase, str]:
                 return JobPhase.FAILED, f"the container failed: exit code {code}"
         if status.get("phase") == "Failed":
             return JobPhase.FAILED, _sentence("the pod failed", status)
+    if pods and all((pod.get("status") or {}).get("phase") == "Succeeded" for pod in pods):
+        return JobPhase.FAILED, ""  # not the container: the job says why
     return JobPhase.LOST, "its pod is gone: it was deleted, or its node was lost"
 
 

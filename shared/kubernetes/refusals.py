@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
@@ -9,6 +10,9 @@ from shared.domain.errors import Rejected, Unavailable
 from shared.domain.redaction import redact
 
 log = logging.getLogger(__name__)
+
+# Reasons are words (`AlreadyExists`, `Bad Gateway`); anything else may hold what the server was sent.
+_REASON = re.compile(r"[A-Za-z][A-Za-z ]{0,59}")
 
 
 class AlreadyThere(Exception):
@@ -31,7 +35,8 @@ class Refused(Exception):
     def passes(self) -> bool:
         """Whether the same call may well succeed a moment later."""
         full = self.status == 403 and "exceeded quota" in str(self)
-        return full or self.status in (401, 408, 429) or self.status >= 500 or self.reason == "Conflict"
+        # 0: TLS failed before there was an answer.
+        return full or self.status in (0, 401, 408, 429) or self.status >= 500 or self.reason == "Conflict"
 
 
 class UnknownKind(Exception):
@@ -51,15 +56,23 @@ def of(error: Answer) -> Refused:
     """What an answer says, as far as it is a `Status` of Kubernetes."""
     try:
         said = json.loads(error.body or b"")
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     status: Mapping[str, Any] = said if isinstance(said, dict) else {}
     wait = str((error.headers or {}).get("Retry-After", ""))
+    number = int(error.status or 0)
     reason = str(status.get("reason") or error.reason or "")
+    reason = reason if _REASON.fullmatch(reason) else f"status {number}"
     message = redact(str(status.get("message", ""))[:500])
-    causes = (status.get("details") or {}).get("causes") or []
-    fields = [str(cause.get("field", ""))[:100] for cause in causes if isinstance(cause, dict)][:5]
-    return Refused(int(error.status or 0), reason, message, float(wait) if wait.isdigit() else None, fields)
+    seconds = float(wait) if wait.isascii() and wait.isdigit() else None
+    return Refused(number, reason, message, seconds, _fields(status.get("details")))
+
+
+def _fields(details: Any) -> list[str]:
+    """The first fields that a `Status` objects to."""
+    causes = details.get("causes") if isinstance(details, dict) else None
+    given = [cause.get("field") for cause in causes if isinstance(cause, dict)] if isinstance(causes, list) else []
+    return [field[:100] for field in given if isinstance(field, str) and field][:5]
 
 
 def final(refused: Refused) -> Exception:

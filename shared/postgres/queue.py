@@ -22,12 +22,17 @@ UNION ALL
 SELECT {RUN} FROM codex_kb.codex_tasks WHERE id = %(id)s AND status = 'queued' AND cancel_requested_at IS NULL
 """  # noqa: S608  # the only thing put in is the list of columns
 
+# Nobody waits for the disk while the others wait for them. What a crash of the server takes back is queued by the
+# tick or claimed again, under the same names; the note of a launch is flushed, and all that came before it.
+_LATER = "SET LOCAL synchronous_commit = off"
+
 # Until the end of the transaction nobody else is let in, so that nobody counts what is just being admitted.
 _ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('facteur admission', 0))"
 
 _FULL = """
 active AS MATERIALIZED (
-    SELECT caller, namespace, branch FROM codex_kb.codex_tasks WHERE status IN ('launching', 'running')
+    SELECT caller, namespace, branch FROM codex_kb.codex_tasks
+    WHERE %(capped)s AND status IN ('launching', 'running')
 ), full_callers AS MATERIALIZED (
     SELECT caller, count(*) AS runs FROM active GROUP BY caller
     HAVING %(per_caller)s > 0 AND count(*) >= %(per_caller)s
@@ -93,6 +98,7 @@ class PgQueue:
             "per_namespace": caps.per_namespace,
             "per_caller": caps.per_caller,
             "per_branch": caps.per_branch,
+            "capped": caps != Caps(0, 0, 0, 0),
             "lease": lease_seconds,
         }
 
@@ -103,14 +109,14 @@ class PgQueue:
         fits under the caps.
         """
         parameters = {"id": run, "from": predecessors(RunState.QUEUED), "namespace": self._namespace}
-        queued, _, admitted = self._database.together(
-            (_ENQUEUE, parameters), (_ONE_AT_A_TIME, {}), (_ADMIT, self._limits)
+        _, queued, _, admitted = self._database.together(
+            (_LATER, {}), (_ENQUEUE, parameters), (_ONE_AT_A_TIME, {}), (_ADMIT, self._limits)
         )
         return (run_of(queued) if queued else None), (run_of(admitted) if admitted else None)
 
     def admit(self) -> Run | None:
         """The run whose turn it is, claimed for its launch; None while none fits under the caps."""
-        _, admitted = self._database.together((_ONE_AT_A_TIME, {}), (_ADMIT, self._limits))
+        _, _, admitted = self._database.together((_LATER, {}), (_ONE_AT_A_TIME, {}), (_ADMIT, self._limits))
         return run_of(admitted) if admitted else None
 
     def explain(self, run: UUID | None = None) -> None:

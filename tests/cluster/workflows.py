@@ -71,25 +71,29 @@ class WorkflowController:
         self.close()
 
     def _advance(self, workflow: Object) -> None:
-        uid, status = workflow["metadata"]["uid"], workflow.get("status") or {}
-        container = self._running.get(uid)
         try:
-            if "deletionTimestamp" in workflow["metadata"]:
-                if container:
-                    self._running.pop(uid).kill()
-            elif status.get("phase") in _FINAL:
-                self._running.pop(uid, None)
-            elif container:
-                self._watch(workflow, status, container)
-            elif not status.get("phase"):
-                self._see(workflow)
-            elif not workflow["spec"].get("suspend"):
-                self._start(workflow, status)
-        except Unusable as unusable:
-            self._tell(workflow, unusable.phase, str(unusable))
+            try:
+                self._step(workflow, workflow.get("status") or {})
+            except Unusable as unusable:
+                self._tell(workflow, unusable.phase, str(unusable))
         except ApiError as error:
             if error.status not in _PASSING:
                 raise
+
+    def _step(self, workflow: Object, status: Object) -> None:
+        uid = workflow["metadata"]["uid"]
+        container = self._running.get(uid)
+        if "deletionTimestamp" in workflow["metadata"]:
+            if container:
+                self._running.pop(uid).kill()
+        elif status.get("phase") in _FINAL:
+            self._running.pop(uid, None)
+        elif container:
+            self._watch(workflow, status, container)
+        elif not status.get("phase"):
+            self._see(workflow)
+        elif not workflow["spec"].get("suspend"):
+            self._start(workflow, status)
 
     def _see(self, workflow: Object) -> None:
         """Keep what the template says now: it is what will be run, whatever becomes of the template."""
@@ -143,10 +147,9 @@ class WorkflowController:
         labels = {PHASE: phase, COMPLETED: "true" if final else "false"}
         metadata = {"uid": workflow["metadata"]["uid"], "labels": labels}
         path = f"{self._workflows}/{workflow['metadata']['name']}"
-        with contextlib.suppress(ApiError):  # the next tick says it again
-            self._api.merge(path, {"metadata": metadata, "status": status})
-            if final:
-                self._running.pop(workflow["metadata"]["uid"], None)
+        self._api.merge(path, {"metadata": metadata, "status": status})
+        if final:
+            self._running.pop(workflow["metadata"]["uid"], None)
 
 
 def _now() -> str:

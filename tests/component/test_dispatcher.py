@@ -1,5 +1,6 @@
 """dispatcher over HTTP: a prepared task becomes one job, and every run that started ends."""
 
+import contextlib
 import json
 import re
 import threading
@@ -15,7 +16,7 @@ from shared.events.catalogue import JOB_CHANGED, TaskCancelRequested, TaskFinish
 from shared.events.event import Event
 from shared.postgres.runs import PgRuns
 from shared.processes.jobs import write_private
-from tests.component.conftest import Stage, tick
+from tests.component.conftest import Stage, tick, until
 from tests.component.functions import TOKEN_SECRET, Function, Sink, running, settings
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -50,7 +51,10 @@ def changed(name: str) -> Event:
     return Event(str(uuid4()), "https://kubernetes", JOB_CHANGED, datacontenttype="application/json", data=body)
 
 
-def about(broker: Sink, task: UUID) -> list[str]:
+def about(stage: Stage, broker: Sink, task: UUID) -> list[str]:
+    """What was said of the task, once nothing of it waits to be said; a broker that is away is waited for in vain."""
+    with contextlib.suppress(AssertionError):
+        until(lambda: stage.outbox(task) == [], seconds=1)
     return [event.type.split(".", 3)[3] for event in broker.events if event.subject == str(task)]
 
 
@@ -86,7 +90,7 @@ def test_a_prepared_task_becomes_a_job_with_all_that_its_container_needs(
     assert "repository: o/r\nbase: main\nhead: codex/thing\n" in prompt.read_text()
     assert check_task_token(TOKEN_SECRET, task, token.read_text().strip()) == 1
     assert [path.stat().st_mode & 0o777 for path in (prompt, token)] == [0o600, 0o600]
-    assert about(broker, task) == ["run.launched.v1"]
+    assert about(stage, broker, task) == ["run.launched.v1"]
     assert stage.status(task) == ("running", "")
     assert token.read_text() not in (folder / "job.json").read_text() + dispatcher.log.read_text()
 
@@ -140,7 +144,7 @@ def test_ten_deliveries_one_after_the_other_launch_once(
     for _ in range(10):
         deliver(dispatcher, prepared(task))
     assert len(list(jobs.iterdir())) == before + 1
-    assert about(broker, task) == ["run.launched.v1"]
+    assert about(stage, broker, task) == ["run.launched.v1"]
 
 
 def test_ten_deliveries_at_the_same_moment_launch_once(
@@ -159,7 +163,7 @@ def test_ten_deliveries_at_the_same_moment_launch_once(
     for thread in threads:
         thread.join()
     assert len(list(jobs.glob(f"codex-{task}-*"))) == 1
-    assert about(broker, task) == ["run.launched.v1"]
+    assert about(stage, broker, task) == ["run.launched.v1"]
     assert stage.rows("SELECT attempt FROM codex_kb.codex_tasks WHERE id = %(task)s", task) == [{"attempt": 1}]
 
 
@@ -181,7 +185,7 @@ def test_a_crash_between_claim_and_launch_is_made_good_by_the_tick(
     deliver(dispatcher, tick())
     assert (job_of(jobs, task) / "released").exists()
     assert stage.status(task)[0] == "running"
-    assert about(broker, task) == ["run.launched.v1"]
+    assert about(stage, broker, task) == ["run.launched.v1"]
     assert stage.rows("SELECT attempt FROM codex_kb.codex_tasks WHERE id = %(task)s", task) == [{"attempt": 1}]
 
 
@@ -239,7 +243,7 @@ def test_a_job_that_is_over_without_a_report_ends_its_run_with_a_reason(
         deliver(dispatcher, changed(resource_name(task, 1)))
     deliver(dispatcher, tick())
     assert stage.status(task) == end
-    assert about(broker, task) == ["run.launched.v1", "task.finished.v1"]
+    assert about(stage, broker, task) == ["run.launched.v1", "task.finished.v1"]
     assert json.loads(broker.events[-1].data or b"") == {"taskId": str(task), "status": end[0]}
 
 
@@ -258,7 +262,7 @@ def test_a_job_that_has_disappeared_ends_its_run(dispatcher: Function, stage: St
     job_of(jobs, task).rename(jobs.parent / f"elsewhere-{task}")
     deliver(dispatcher, tick())
     assert stage.status(task) == ("failed", "the job has disappeared: it was deleted")
-    assert about(broker, task) == ["run.launched.v1", "task.finished.v1"]
+    assert about(stage, broker, task) == ["run.launched.v1", "task.finished.v1"]
 
 
 def test_a_run_past_its_deadline_is_stopped_and_expires(
@@ -273,7 +277,7 @@ def test_a_run_past_its_deadline_is_stopped_and_expires(
     deliver(dispatcher, tick())
     assert stage.status(task) == ("expired", "the deadline has passed")
     assert (job_of(jobs, task) / "stop").exists()
-    assert about(broker, task) == ["run.launched.v1", "task.finished.v1"]
+    assert about(stage, broker, task) == ["run.launched.v1", "task.finished.v1"]
 
 
 def wanted_to_end(stage: Stage, task: UUID) -> Event:
@@ -296,7 +300,7 @@ def test_a_run_that_is_canceled_is_stopped_and_ended_once(
     deliver(dispatcher, tick())
     assert (job_of(jobs, task) / "stop").exists()
     assert stage.status(task) == ("canceled", "canceled by alice")
-    assert about(broker, task) == ["run.launched.v1", "task.finished.v1"]
+    assert about(stage, broker, task) == ["run.launched.v1", "task.finished.v1"]
     assert json.loads(broker.events[-1].data or b"") == {"taskId": str(task), "status": "canceled"}
 
 
@@ -318,7 +322,7 @@ def test_a_cancel_that_comes_before_anything_else_keeps_the_job_from_being_made(
         deliver(dispatcher, one)
     assert not job_of(jobs, task).exists()
     assert stage.status(task)[0] == "canceled"
-    assert about(broker, task) == []
+    assert about(stage, broker, task) == []
     deliver(dispatcher, announce(TaskCancelRequested(uuid4()), "codex-intake", None))
 
 
@@ -335,7 +339,7 @@ def test_a_launch_that_died_and_is_canceled_is_ended_without_a_job(
     deliver(dispatcher, tick())
     assert stage.status(task) == ("canceled", "canceled by alice")
     assert not job_of(jobs, task).exists()
-    assert about(broker, task) == ["task.finished.v1"]
+    assert about(stage, broker, task) == ["task.finished.v1"]
 
 
 @pytest.mark.parametrize("mode", ["argo", "temporal"])
@@ -346,7 +350,7 @@ def test_a_mode_that_the_policy_does_not_allow_is_denied_with_its_rule(
     for _ in range(2):
         deliver(dispatcher, prepared(task))
     assert stage.status(task) == ("denied", f"denied by rule laptop: it does not allow mode {mode}")
-    assert about(broker, task) == ["task.finished.v1"]
+    assert about(stage, broker, task) == ["task.finished.v1"]
     assert not job_of(jobs, task).exists()
 
 
@@ -367,7 +371,7 @@ def test_jobs_that_cannot_be_created_now_are_tried_again(stage: Stage, broker: S
         blocked.unlink()
         deliver(function, prepared(task))
     assert stage.status(task)[0] == "running"
-    assert about(broker, task) == ["run.launched.v1"]
+    assert about(stage, broker, task) == ["run.launched.v1"]
 
 
 def test_the_tick_relays_what_others_left_in_the_outbox(dispatcher: Function, stage: Stage, broker: Sink) -> None:
@@ -381,4 +385,4 @@ def test_the_tick_relays_what_others_left_in_the_outbox(dispatcher: Function, st
     broker.status = 202
     deliver(dispatcher, tick())
     assert stage.outbox(task) == []
-    assert about(broker, task) == ["run.launched.v1"]
+    assert about(stage, broker, task) == ["run.launched.v1"]
