@@ -4,6 +4,7 @@ Secret, then the object held, then the Secret owned by the object, and later the
 between leaves a pod that waits for its Secret, and what nobody goes on with is found by its labels.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ TASK = "codex.proompteng.ai/task"
 ATTEMPT = "codex.proompteng.ai/attempt"
 MANAGED = "app.kubernetes.io/managed-by"
 OURS = f"{MANAGED}=facteur,{TASK}"
+_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 SECRET = Kind("", "v1", "Secret", "secrets")
 POD = Kind("", "v1", "Pod", "pods")
 
@@ -46,6 +48,8 @@ class ClusterJobs:
 
     def create(self, job: Job) -> str:
         """Makes the job, held; its uid. One of that name is success if it is this task's attempt, else Rejected."""
+        if not _NAME.fullmatch(job.name):
+            raise Rejected("A job's name is a DNS label: at most 63 of a-z, 0-9 and '-'.")
         namespace = job.namespace or self._namespace
         self._create_or_adopt(SECRET, namespace, _secret(job), job)
         made = self._create_or_adopt(self._shape.kind, namespace, self._shape.manifest(job), job)

@@ -60,7 +60,8 @@ def verdict(found: Manifest, its_pods: Sequence[Manifest]) -> tuple[JobPhase, st
     if end is JobPhase.SUCCEEDED:
         return end, ""
     if end is None:
-        return pods.active(its_pods) if its_pods else (JobPhase.PENDING, message)
+        phase = JobPhase.RUNNING if status.get("phase") == "Running" else JobPhase.PENDING
+        return pods.active(its_pods) if its_pods else (phase, message)
     if "exceeded its deadline" in message or "Max duration limit exceeded" in message:
         return JobPhase.EXPIRED, "the deadline has passed"
     phase, reason = pods.failed(its_pods) if its_pods else (end, "")

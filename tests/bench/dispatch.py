@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,10 +23,12 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import psutil
+import urllib3
 from rich.console import Console
 from rich.table import Table
 
 from shared.domain.ids import run_id
+from shared.events import codec
 from shared.events.catalogue import TaskAccepted, TaskPrepared, announce
 from shared.local.servers.postgres import Postgres
 from shared.postgres.database import Database
@@ -34,10 +36,11 @@ from shared.postgres.migrations import migrate
 from shared.postgres.tasks import PgTasks
 from tests.cluster.api import Api
 from tests.cluster.stage import ClusterStage, cluster_stage
-from tests.component.functions import Function, running, settings, sink
+from tests.component.functions import Function, free_port, running, settings
 from tests.integration.postgres.conftest import request
 
 AT_ONCE = (1, 8, 32)
+HTTP = urllib3.PoolManager(maxsize=max(AT_ONCE), retries=False, timeout=60)
 
 
 @dataclass(frozen=True)
@@ -78,14 +81,17 @@ def main() -> None:
 def bench(folder: Path, stage: ClusterStage) -> Iterator[tuple[Function, Database]]:
     """A dispatcher without caps, its database and its broker."""
     server = Postgres(folder / "postgres")
-    with server, sink() as broker:
+    port = free_port()
+    broker = subprocess.Popen([sys.executable, "-m", "tests.bench.ingress", str(port)])
+    with server, broker:
         migrate(server.url)
         database = Database(server.url)
-        env = settings(server.url, broker.url, folder) | stage.settings()
+        env = settings(server.url, f"http://127.0.0.1:{port}", folder) | stage.settings()
         env |= {
             "FACTEUR_JOBS_DIR": "",
             "FACTEUR_RUNNER_COMMAND": "",
             "FACTEUR_MAX_RUNS": "0",
+            "FACTEUR_MAX_RUNS_PER_BRANCH": "0",
             "FACTEUR_LOG_LEVEL": "WARNING",
         }
         env["FACTEUR_POLICY_FILE"] = str(_policy(folder))
@@ -93,6 +99,7 @@ def bench(folder: Path, stage: ClusterStage) -> Iterator[tuple[Function, Databas
             ours(function, database, 1, 1)
             yield function, database
         database.close()
+        broker.terminate()
     server.erase()
 
 
@@ -138,13 +145,13 @@ def bare(stage: ClusterStage, at_once: int, number: int) -> Round:
 
 
 def ours(function: Function, database: Database, at_once: int, number: int) -> Round:
-    tasks = [_accept(database) for _ in range(number)]
-    shares = [tasks[start::at_once] for start in range(at_once)]
+    events = [codec.encode(announce(TaskPrepared(_accept(database)), "embedder", None)) for _ in range(number)]
+    shares = [events[start::at_once] for start in range(at_once)]
     ready = threading.Barrier(at_once)
 
-    def worker(share: Sequence[UUID]) -> list[float]:
+    def worker(share: Sequence[tuple[Mapping[str, str], bytes]]) -> list[float]:
         ready.wait()
-        return [_launch(function, task) for task in share]
+        return [_launch(function, *event) for event in share]
 
     before = _cpu(function)
     with ThreadPoolExecutor(at_once) as pool:
@@ -154,9 +161,9 @@ def ours(function: Function, database: Database, at_once: int, number: int) -> R
     return Round(each, taken, (_cpu(function) - before) / number)
 
 
-def _launch(function: Function, task: UUID) -> float:
+def _launch(function: Function, headers: Mapping[str, str], body: bytes) -> float:
     began = time.perf_counter()
-    answer = function.deliver(announce(TaskPrepared(task), "embedder", None))
+    answer = HTTP.request("POST", function.url, body=body, headers=headers)
     if answer.status != 204:
         raise SystemExit(f"a launch was answered {answer.status}")
     return time.perf_counter() - began

@@ -52,7 +52,8 @@ class FakeJobs:
         self.stopped.append(name)
         if name in self.states and not self.states[name].phase.final:
             if name in self._processes:
-                self._processes.pop(name)[0].kill()
+                self._processes[name][0].kill()
+                self._processes.pop(name)[0].wait()
             self.note(name, JobPhase.STOPPED, "it was stopped")
 
     def discard(self, name: str, _namespace: str = "") -> None:
@@ -87,6 +88,7 @@ class FakeJobs:
         code, limit = process.poll(), self.jobs[name].deadline_seconds
         if code is None and time.monotonic() > began + limit:
             process.kill()
+            process.wait()
             self.note(name, JobPhase.EXPIRED, f"not done within {limit} s")
         elif code is not None:
             ended = (JobPhase.FAILED, f"exit code {code}") if code else (JobPhase.SUCCEEDED, "")
