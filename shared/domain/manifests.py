@@ -115,10 +115,15 @@ def _list(values: Sequence[Any], key: bytes, in_secret: bool, levels: int) -> li
     return shown
 
 
-def _all_marked(value: Any, key: bytes) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _marked(each, key) for name, each in value.items()}
-    return _marked(json.dumps(value), key) if value is not None else None
+def _all_marked(data: Any, key: bytes) -> Any:
+    """The values of a Secret: texts, unless somebody has made a kind of their own that only looks like one."""
+    if isinstance(data, Mapping):
+        return {name: _whole(each, key) for name, each in data.items()}
+    return _whole(data, key)
+
+
+def _whole(value: Any, key: bytes) -> Any:
+    return value if value is None else _marked(value if isinstance(value, str) else json.dumps(value), key)
 
 
 def _marked(value: Any, key: bytes) -> Any:

@@ -122,7 +122,7 @@ class ApiServer:
         return self._found("patch", kind, namespace, name=name, body=patch, content_type=_MERGE)
 
     def delete(self, kind: Kind, namespace: str, name: str, preconditions: Mapping[str, str]) -> None:
-        """Deletes the object and what it owns, if it is still the one that was looked at; a missing one is success."""
+        """Deletes the object and what it owns, if it is still what was looked at, else Changed; gone is success."""
         options = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
@@ -187,16 +187,19 @@ class ApiServer:
             client=self._client,
         )
         send = getattr(self._client, method)
-        return self._send(lambda: send(resource, namespace=namespace, serialize=False, **self._timed, **arguments))
+        return self._send(
+            lambda: send(resource, namespace=namespace, serialize=False, **self._timed, **arguments),
+            looked_at=method == "delete",  # to send the same preconditions once more would be in vain
+        )
 
-    def _send(self, send: Callable[[], Any]) -> Manifest:
+    def _send(self, send: Callable[[], Any], looked_at: bool = False) -> Manifest:
         def parsed() -> Manifest:
             answer: Manifest = json.loads(send().data)
             return answer
 
-        return self._patiently(parsed)
+        return self._patiently(parsed, looked_at)
 
-    def _patiently(self, send: Callable[[], T]) -> T:
+    def _patiently(self, send: Callable[[], T], looked_at: bool = False) -> T:
         """What the server answers, asked again while it is busy; Refused for a no, else Unavailable."""
         for left in reversed(range(_TRIES)):
             self._limiter.wait()
@@ -204,7 +207,7 @@ class ApiServer:
                 return send()
             except ApiException as error:
                 refused = refusals.of(error)
-                if not refused.passes or not left:
+                if not refused.passes or not left or (looked_at and refused.reason == "Conflict"):
                     raise refusals.final(refused) from None
                 pause = refused.retry_after
             except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:

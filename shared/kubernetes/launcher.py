@@ -12,13 +12,14 @@ from typing import Any
 from shared.domain.errors import Rejected, Unavailable
 from shared.domain.job import Job, JobPhase, JobState
 from shared.kubernetes.api_server import ApiServer, Kind, Manifest
-from shared.kubernetes.refusals import AlreadyThere
+from shared.kubernetes.refusals import AlreadyThere, Changed
 
 TASK = "codex.proompteng.ai/task"
 ATTEMPT = "codex.proompteng.ai/attempt"
 MANAGED = "app.kubernetes.io/managed-by"
 OURS = f"{MANAGED}=facteur,{TASK}"
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+_LOOKS = 5
 SECRET = Kind("", "v1", "Secret", "secrets")
 POD = Kind("", "v1", "Pod", "pods")
 
@@ -127,6 +128,15 @@ class ClusterJobs:
         return [state for state in states if not state.retired] + [one for one in alone if one.name not in known]
 
     def _remove(self, name: str, namespace: str, held_only: bool) -> None:
+        for left in reversed(range(_LOOKS)):
+            try:
+                self._remove_as_it_is(name, namespace, held_only)
+                return
+            except Changed:  # its controller notes something about it all the time
+                if not left:
+                    raise
+
+    def _remove_as_it_is(self, name: str, namespace: str, held_only: bool) -> None:
         found = self._server.get(self._shape.kind, namespace, name)
         if found and not _labels(found).get(TASK):
             return

@@ -39,6 +39,10 @@ class Refused(Exception):
         return full or self.status in (0, 401, 408, 429) or self.status >= 500 or self.reason == "Conflict"
 
 
+class Changed(Unavailable):
+    """The object is not what it was when it was looked at: look again."""
+
+
 class UnknownKind(Exception):
     """No such kind, or several; the message says which."""
 
@@ -79,6 +83,8 @@ def final(refused: Refused) -> Exception:
     """What it means that the server still says no."""
     if refused.status == 401:
         return Unavailable("the API server does not know the dispatcher's token", retry_after=5)
+    if refused.reason == "Conflict":
+        return Changed("an object changed while it was worked on: try again")
     return away(f"it answered {refused.status}") if refused.passes else refused
 
 
