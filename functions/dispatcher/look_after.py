@@ -255,3 +255,5 @@ def _go_on_without(work: Callable[..., None], *arguments: object) -> None:
         work(*arguments)
     except (Unavailable, Rejected) as error:
         log.warning("left to the next tick", extra={"facts": {"why": str(error)}})
+    except Exception:  # of one run: the others shall not wait for its sake
+        log.exception("one run cannot be looked after")

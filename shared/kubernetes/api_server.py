@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import urllib3
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.client.rest import ApiException
-from kubernetes.dynamic import DynamicClient, Resource
+from kubernetes.dynamic import DynamicClient, Resource, ResourceList
 from kubernetes.dynamic.exceptions import ResourceNotFoundError, ResourceNotUniqueError
 
 from shared.domain.errors import Rejected
@@ -134,8 +134,8 @@ class ApiServer:
     def read(self, api_version: str, kind: str, namespace: str, name: str) -> Manifest | None:
         """An object of any kind; None if there is none. UnknownKind, or Refused where it may not be read."""
         resource = self._patiently(lambda: self._kind(api_version, kind))
-        if resource.namespaced and not namespace:
-            raise UnknownKind("it names no namespace")
+        if resource.namespaced != bool(namespace):
+            raise UnknownKind("it names no namespace" if resource.namespaced else "its kind is in no namespace")
         own = {"namespace": namespace} if resource.namespaced else {}
         try:
             return self._send(lambda: self._client.get(resource, name=name, serialize=False, **own, **self._timed))
@@ -162,11 +162,15 @@ class ApiServer:
             self._folder = tempfile.TemporaryDirectory(prefix="facteur-discovery-")
             self._discovered = DynamicClient(self._transport, cache_file=f"{self._folder.name}/kinds.json")
         try:
-            return self._discovered.resources.get(api_version=api_version, kind=kind)
+            found = self._discovered.resources.get(api_version=api_version, kind=kind)
         except ResourceNotFoundError:
             raise UnknownKind("the cluster does not know this kind") from None
         except ResourceNotUniqueError:
             raise UnknownKind("the cluster knows several such kinds: name the API version in full") from None
+        # The client also finds kinds by half of their group, and lists: those are not what a policy was asked about.
+        if found.group_version != api_version or found.kind != kind or isinstance(found, ResourceList):
+            raise UnknownKind("the cluster does not know this kind")
+        return found
 
     def _found(self, method: str, kind: Kind, namespace: str, **arguments: Any) -> Manifest | None:
         try:
@@ -210,7 +214,7 @@ class ApiServer:
                 if not refused.passes or not left or (looked_at and refused.reason == "Conflict"):
                     raise refusals.final(refused) from None
                 pause = refused.retry_after
-            except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            except (urllib3.exceptions.HTTPError, OSError, ValueError, RecursionError) as error:
                 if not left:
                     raise refusals.away(type(error).__name__) from None
                 pause = None

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from shared.domain.errors import Rejected
 from shared.domain.job import Job, JobPhase
+from shared.domain.redaction import redact
 from shared.kubernetes import pods
 from shared.kubernetes.api_server import ApiServer, Kind, Manifest
 from shared.kubernetes.launcher import ClusterJobs, Shape, labels
@@ -56,7 +57,7 @@ def verdict(found: Manifest, its_pods: Sequence[Manifest]) -> tuple[JobPhase, st
     """Where a Workflow that was released stands."""
     status = found.get("status") or {}
     end = _ENDS.get(status.get("phase", ""))
-    message = " ".join(str(status.get("message") or "").split())[:200]
+    message = " ".join(redact(str(status.get("message") or "")).split())[:200]
     if end is JobPhase.SUCCEEDED:
         return end, ""
     if end is None:

@@ -183,7 +183,7 @@ class _Server(ThreadingHTTPServer):
             super().shutdown_request(request)
 
     def cut(self) -> None:
-        for connection in [*self._open]:
+        for connection in self._open.copy():
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 

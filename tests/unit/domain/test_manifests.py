@@ -95,7 +95,7 @@ def test_the_digest_names_the_content() -> None:
 
 @pytest.mark.parametrize("part", ["data", "stringData"])
 def test_of_a_secret_the_keys_are_shown_and_no_values(part: str) -> None:
-    values = shown(SECRET, **{part: {"user": "admin", "port": "5432", "empty": "", "n": 12345}})[part]
+    values = shown(SECRET, None, KEY, **{part: {"user": "admin", "port": "5432", "empty": "", "n": 12345}})[part]
     assert MARK.sub("*", json.dumps(values)) == '{"empty": "", "n": "*", "port": "*", "user": "*"}'
 
 
@@ -308,7 +308,7 @@ def test_what_stands_beside_a_text_stays_as_it_is(beside: dict[str, Any], text: 
 def test_a_field_that_is_new_gone_or_other_is_a_line() -> None:
     before = {"spec": {"replicas": 2, "old": [], "same": {"a": None}}}
     after = {"spec": {"replicas": 3, "new": {"x": True}, "same": {"a": None}}}
-    assert changes(before, after) == ["~ spec.replicas: 2 -> 3", "- spec.old: []", "+ spec.new.x: true"]
+    assert changes(before, after) == ["- spec.old: []", "~ spec.replicas: 2 -> 3", "+ spec.new.x: true"]
 
 
 def test_nothing_is_told_of_what_is_the_same_or_changes_by_itself() -> None:
@@ -408,7 +408,7 @@ def test_an_object_may_be_nested_as_deeply_as_json_can_be_read() -> None:
     deep: dict[str, Any] = {"password": "canary"}
     for _ in range(600):
         deep = {"x": deep}
-    text = document([Seen(CONFIG, manifest(CONFIG, spec=deep))], KEY)
+    text = document([Seen(SECRET, manifest(SECRET, spec=deep, data=deep))], KEY)
     assert "canary" not in text
     assert difference("", text).count(".x") >= 60
 

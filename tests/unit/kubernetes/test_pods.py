@@ -16,7 +16,9 @@ def pod(phase: str = "Pending", **status: Any) -> dict[str, Any]:
 
 def waiting(reason: str, message: str = "", init: bool = False) -> dict[str, Any]:
     state = {"waiting": {"reason": reason, **({"message": message} if message else {})}}
-    return pod(**{"initContainerStatuses" if init else "containerStatuses": [{"name": "codex", "state": state}]})
+    return pod(
+        "Pending", **{"initContainerStatuses" if init else "containerStatuses": [{"name": "codex", "state": state}]}
+    )
 
 
 def ended(code: int, reason: str = "Error", init: bool = False, phase: str = "Failed") -> dict[str, Any]:
