@@ -18,7 +18,7 @@ from kubernetes.dynamic.exceptions import ResourceNotFoundError, ResourceNotUniq
 from shared.domain.errors import Rejected
 from shared.kubernetes import refusals
 from shared.kubernetes.limiter import LONGEST_PAUSE, Limiter
-from shared.kubernetes.refusals import AlreadyThere, Refused, UnknownKind
+from shared.kubernetes.refusals import AlreadyThere, Changed, Refused, UnknownKind
 
 Manifest = dict[str, Any]
 T = TypeVar("T")
@@ -118,7 +118,7 @@ class ApiServer:
                 return items
 
     def merge(self, kind: Kind, namespace: str, name: str, patch: Manifest) -> Manifest | None:
-        """The object after a merge patch; None if there is none."""
+        """The object after a merge patch; None if there is none, Changed if the patch means another of its name."""
         return self._found("patch", kind, namespace, name=name, body=patch, content_type=_MERGE)
 
     def delete(self, kind: Kind, namespace: str, name: str, preconditions: Mapping[str, str]) -> None:
@@ -178,6 +178,8 @@ class ApiServer:
         except Refused as refused:
             if refused.status == 404:
                 return None
+            if refusals.is_another(refused):
+                raise Changed("another object has taken the name of the one that was made") from None
             refusals.give_up(method, str(kind), namespace, refused)
 
     def _call(self, method: str, kind: Kind, namespace: str, **arguments: Any) -> Manifest:

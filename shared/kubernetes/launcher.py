@@ -138,9 +138,7 @@ class ClusterJobs:
 
     def _remove_as_it_is(self, name: str, namespace: str, held_only: bool) -> None:
         found = self._server.get(self._shape.kind, namespace, name)
-        if found and not _labels(found).get(TASK):
-            return
-        if found:
+        if found and _labels(found).get(TASK):
             if held_only and not self._shape.held(found):
                 return
             metadata = found["metadata"]

@@ -79,6 +79,11 @@ def _fields(details: Any) -> list[str]:
     return [field[:100] for field in given if isinstance(field, str) and field][:5]
 
 
+def is_another(refused: Refused) -> bool:
+    """Whether a patch said which object it meant, and there is another of that name."""
+    return refused.status == 422 and "metadata.uid" in refused.fields
+
+
 def final(refused: Refused) -> Exception:
     """What it means that the server still says no."""
     if refused.status == 401:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.domain.errors import Rejected
+from shared.domain.errors import Rejected, Unavailable
 from shared.domain.job import Job, JobPhase, JobState
 from tests.contract.jobs.harnesses import HARNESSES, Harness
 
@@ -165,3 +165,14 @@ def test_a_name_that_is_no_dns_label_is_rejected(harness: Harness) -> None:
     for name in ("../up", "UPPER", "", "a" * 64, "-dash"):
         with pytest.raises(Rejected):
             harness.jobs.create(harness.a_job(name=name))
+
+
+def test_what_was_made_is_what_is_released(harness: Harness) -> None:
+    """A job that somebody deleted and made anew is not the one that was noted."""
+    job = harness.a_job()
+    made = harness.jobs.create(job)
+    if not made or not hasattr(harness.jobs, "ready"):
+        return  # this door cannot tell them apart, and nobody else makes its jobs
+    with pytest.raises(Unavailable):
+        harness.jobs.release(job.name, job.namespace, "00000000-0000-4000-8000-000000000000")
+    assert phase(harness) is JobPhase.HELD
