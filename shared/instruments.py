@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from shared.domain.task import Mode
 from shared.events.catalogue import UNKNOWN, WORDS
 
 _COMMANDS = frozenset(WORDS.values())
+LAUNCH_OUTCOMES = frozenset({"launched", "denied", "failed", "put off", "taken over"})
 _DOORS = frozenset({"protobuf", "json", "event"})
 
 
@@ -48,6 +50,12 @@ INSTRUMENTS: Mapping[str, Instrument] = MappingProxyType(
         ),
         "facteur_intake_duration_ms": Instrument(
             "histogram", "ms", "time that a task took at the door", {"door": _DOORS}
+        ),
+        "facteur_launches_total": Instrument(
+            "counter",
+            "{launch}",
+            "launches that were begun, and how each ended",
+            {"mode": frozenset(Mode), "outcome": LAUNCH_OUTCOMES},
         ),
     }
 )

@@ -69,7 +69,9 @@ class Dispatch:
         launch: Launch,
         say: Callable[[Event], None],
         recipe: Recipe,
+        count: Callable[[Run, str], None] = lambda _run, _outcome: None,
     ) -> None:
+        """`count` hears how each launch ended."""
         self._queue = queue
         self._launches = launches
         self._runs = runs
@@ -78,6 +80,7 @@ class Dispatch:
         self._launch = launch
         self._say = say
         self._recipe = recipe
+        self._count = count
 
     def __call__(self, task: UUID) -> None:
         """Launches the task, and whoever's turn comes before; or leaves it in the queue, with the reason."""
@@ -138,17 +141,27 @@ class Dispatch:
         return not verdict.allowed
 
     def _begin(self, run: Run) -> None:
-        verdict = self.judge(run)
         try:
-            if not verdict.allowed:
-                self._give_up(run, RunState.DENIED, f"denied by rule {verdict.rule}: {verdict.reason}", verdict)
-            elif not self._launch(run, verdict):
-                self._leave(run)
-        except Rejected as error:
-            self._give_up(run, RunState.FAILED, str(error), None)
+            outcome = self._tried(run, self.judge(run))
         except Unavailable as error:
             self._launches.put_off(run, f"is launched again: {error}")
+            self._count(run, "put off")
             raise
+        self._count(run, outcome)
+
+    def _tried(self, run: Run, verdict: Verdict) -> str:
+        """How the launch ended."""
+        if not verdict.allowed:
+            self._give_up(run, RunState.DENIED, f"denied by rule {verdict.rule}: {verdict.reason}", verdict)
+            return "denied"
+        try:
+            if self._launch(run, verdict):
+                return "launched"
+            self._leave(run)
+        except Rejected as error:
+            self._give_up(run, RunState.FAILED, str(error), None)
+            return "failed"
+        return "taken over"
 
     def _give_up(self, run: Run, state: RunState, reason: str, verdict: Verdict | None) -> None:
         # First, so that a crash in between leaves a launch to be resumed and nothing to be forgotten.

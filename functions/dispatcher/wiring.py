@@ -11,9 +11,10 @@ from functions.dispatcher.launch import Launch, Snapshots
 from functions.dispatcher.look_after import LookAfter, Patience
 from functions.dispatcher.recipe import Recipe
 from functions.dispatcher.settings import Settings
+from shared import telemetry
 from shared.broker.publisher import HttpPublisher
 from shared.domain.policy import Policy
-from shared.domain.task import Mode
+from shared.domain.task import Mode, Run
 from shared.events.announcer import BackgroundAnnouncer
 from shared.postgres.database import Database
 from shared.postgres.launches import PgLaunches
@@ -31,6 +32,10 @@ def _read_delivery(body: bytes) -> Mapping[str, Any]:
     from shared.events.protobuf.deliveries import document, parse
 
     return document(parse(body))
+
+
+def _count(run: Run, outcome: str) -> None:
+    telemetry.count("facteur_launches_total", mode=run.mode, outcome=outcome)
 
 
 settings = load(Settings)
@@ -92,7 +97,7 @@ if settings.policy_file:
     policy: Callable[[], Policy] = WatchedFile(settings.policy_file, policy_file.read, "the policy file")
 else:
     policy = lambda: Policy((), "none")  # noqa: E731  # nothing is allowed
-dispatch = Dispatch(queue, launches, runs, doors, policy, launch, say, recipe)
+dispatch = Dispatch(queue, launches, runs, doors, policy, launch, say, recipe, _count)
 look_after = LookAfter(
     runs,
     launches,

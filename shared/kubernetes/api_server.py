@@ -109,7 +109,7 @@ class ApiServer:
             try:
                 page = self._call("get", kind, namespace, **wanted)
             except Refused as refused:
-                if refused.status == 404:  # no such kind here, so no such objects
+                if refused.unserved:  # no such kind here, so no such objects
                     return []
                 refusals.give_up("list", str(kind), namespace, refused)
             items += page.get("items") or []
@@ -176,7 +176,7 @@ class ApiServer:
         try:
             return self._call(method, kind, namespace, **arguments)
         except Refused as refused:
-            if refused.status == 404:
+            if refused.status == 404 and not refused.unserved:
                 return None
             if refusals.is_another(refused):
                 raise Changed("another object has taken the name of the one that was made") from None
@@ -213,6 +213,8 @@ class ApiServer:
                 return send()
             except ApiException as error:
                 refused = refusals.of(error)
+                if refused.forbidden or refused.unserved:
+                    return self._once_more(send, refused)
                 if not refused.passes or not left or (looked_at and refused.reason == "Conflict"):
                     raise refusals.final(refused) from None
                 pause = refused.retry_after
@@ -222,6 +224,20 @@ class ApiServer:
                 pause = None
             time.sleep(_spread(left) if pause is None else min(pause, LONGEST_PAUSE))
         raise AssertionError("unreachable")
+
+    def _once_more(self, send: Callable[[], T], refused: Refused) -> T:
+        """What the server answers once it says that it is ready; Refused, and not for certain where it does not."""
+        try:
+            self._client.request("GET", "/readyz", serialize=False, **self._timed)
+        except (ApiException, urllib3.exceptions.HTTPError, OSError):
+            refused.certain = False
+            raise refused from None
+        try:
+            return send()
+        except ApiException as error:
+            raise refusals.final(refusals.of(error)) from None
+        except (urllib3.exceptions.HTTPError, OSError, ValueError, RecursionError) as error:
+            raise refusals.away(type(error).__name__) from None
 
 
 def _spread(left: int) -> float:

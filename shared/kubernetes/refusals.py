@@ -30,6 +30,8 @@ class Refused(Exception):
         self.status = status
         self.reason = reason
         self.retry_after = retry_after
+        # A server that has just started does not know all rights and kinds yet.
+        self.certain = True
 
     @property
     def passes(self) -> bool:
@@ -37,6 +39,16 @@ class Refused(Exception):
         full = self.status == 403 and "exceeded quota" in str(self)
         # 0: TLS failed before there was an answer.
         return full or self.status in (0, 401, 408, 429) or self.status >= 500 or self.reason == "Conflict"
+
+    @property
+    def forbidden(self) -> bool:
+        """Whether a right is missing."""
+        return self.status == 403 and " cannot " in str(self)
+
+    @property
+    def unserved(self) -> bool:
+        """Whether the kind itself was not found, and not an object of it."""
+        return self.status == 404 and self.reason != "NotFound"
 
 
 class Changed(Unavailable):
@@ -100,11 +112,14 @@ def away(because: str) -> Unavailable:
 
 
 def give_up(verb: str, kind: str, namespace: str, refused: Refused) -> NoReturn:
-    """Rejected, with what whoever runs the cluster can do about it."""
+    """Rejected, with what whoever runs the cluster can do about it; Unavailable if it may pass."""
     log.warning("the API server refused", extra={"facts": {"verb": verb, "kind": kind, "why": str(refused)}})
-    if refused.status == 403 and " cannot " in str(refused):
-        raise Rejected(f"the dispatcher may not {verb} {kind} in namespace {namespace}: grant its role that verb")
+    final_error = Rejected if refused.certain else Unavailable
+    if refused.forbidden:
+        raise final_error(f"the dispatcher may not {verb} {kind} in namespace {namespace}: grant its role that verb")
+    if refused.unserved:
+        raise final_error(f"the cluster does not know {kind}: install what serves them")
     if refused.status == 404:
-        raise Rejected(f"namespace {namespace} does not exist, or the cluster does not know {kind}")
+        raise Rejected(f"namespace {namespace} does not exist: create it")
     about = f" ({', '.join(refused.fields)})" if refused.fields else ""
     raise Rejected(f"the API server refused to {verb} {kind} in namespace {namespace}: {refused.reason}{about}")

@@ -157,4 +157,4 @@ def test_a_namespace_takes_everything_along(space: Space) -> None:
         lambda: "deletionTimestamp" in (space.api.get(f"{path}/secrets/note") or {})["metadata"], "it is emptied"
     )
     space.api.merge(f"{path}/secrets/note", {"metadata": {"finalizers": None}})
-    space.gone(path, seconds=40)
+    space.gone(path, seconds=90)

@@ -170,8 +170,17 @@ def test_a_webhook_that_forbids_is_no_missing_right() -> None:
 
 
 def test_what_is_not_there_is_named() -> None:
+    assert rejection(of(Said(404, body=status("", "NotFound")))) == "namespace shop does not exist: create it"
     told = rejection(of(Said(404, "Not Found")))
-    assert told == "namespace shop does not exist, or the cluster does not know jobs.batch"
+    assert told == "the cluster does not know jobs.batch: install what serves them"
+
+
+@pytest.mark.parametrize("answer", [Said(403, body=status(FORBIDDEN, "Forbidden")), Said(404, "Not Found")])
+def test_what_a_server_says_that_is_not_ready_is_not_final(answer: Said) -> None:
+    refused = of(answer)
+    refused.certain = False
+    with pytest.raises(Unavailable, match=r"grant its role that verb|install what serves them"):
+        give_up("create", "jobs.batch", "shop", refused)
 
 
 def test_the_fields_that_are_wrong_are_named() -> None:
