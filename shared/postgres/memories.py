@@ -18,6 +18,8 @@ WITH sources AS (
     UNION ALL
     SELECT task_id, 'snapshot-' || type, id::text, content FROM codex_kb.codex_task_snapshots
     UNION ALL
+    SELECT task_id, 'change', id::text, diff FROM codex_kb.codex_task_snapshots
+    UNION ALL
     SELECT id, 'outcome', 'attempt ' || attempt, status || ': ' || coalesce(nullif(result, ''), reason)
     FROM codex_kb.codex_tasks WHERE finished_at IS NOT NULL
 )

@@ -108,8 +108,7 @@ def test_a_job_is_kept_until_its_end_is_recorded_and_then_given_its_time_to_live
     assert "ttlSecondsAfterFinished" not in dispatching.job(task)["spec"]  # type: ignore[index]
     pod_becomes(dispatching, task, **terminated(1))
     dispatching.tick_until(lambda: stage.status(task)[0] == "failed")
-    dispatching.tick_until(lambda: dispatching.job(task) is None)
-    assert dispatching.secrets() == []
+    dispatching.tick_until(lambda: dispatching.job(task) is None and dispatching.secrets() == [])
     assert stage.status(task) == ("failed", "the container failed: exit code 1")
 
 
@@ -231,6 +230,9 @@ def test_targets_are_remembered_before_and_after_without_their_secrets(dispatchi
     changes = after["diff"].splitlines()
     assert f'~ v1 ConfigMap {cluster.jobs}/settings: data.COLOUR: "blue" -> "green"' in changes
     assert len([line for line in changes if "PASSWORD" in line]) == 1
+    stage.embed(task)
+    kinds = stage.rows("SELECT kind FROM codex_kb.codex_task_memory_index WHERE task_id = %(task)s", task)
+    assert {"snapshot-before", "snapshot-after", "change", "outcome"} <= {row["kind"] for row in kinds}
 
 
 @pytest.fixture

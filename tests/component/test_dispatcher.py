@@ -343,13 +343,13 @@ def test_a_launch_that_died_and_is_canceled_is_ended_without_a_job(
 
 
 @pytest.mark.parametrize("mode", ["argo", "temporal"])
-def test_a_mode_that_the_policy_does_not_allow_is_denied_with_its_rule(
+def test_a_mode_that_is_not_enabled_ends_the_task_with_a_reason(
     dispatcher: Function, stage: Stage, broker: Sink, jobs: Path, mode: str
 ) -> None:
     task = stage.accept("elsewhere", mode=mode)
     for _ in range(2):
         deliver(dispatcher, prepared(task))
-    assert stage.status(task) == ("denied", f"denied by rule laptop: it does not allow mode {mode}")
+    assert stage.status(task) == ("failed", f"mode {mode} is not enabled here: use direct")
     assert about(stage, broker, task) == ["task.finished.v1"]
     assert not job_of(jobs, task).exists()
 

@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
 from shared.events import codec
-from shared.events.catalogue import TASK_REQUESTED
+from shared.events.catalogue import TASK_REQUESTED, TaskPrepared, announce
 from shared.events.event import Event
 from shared.instruments import INSTRUMENTS
 from tests.component.collector import Collector, collecting, labels_of
@@ -21,6 +21,7 @@ PROCESSED = "facteur_command_events_processed_total"
 FAILED = "facteur_command_events_failed_total"
 TAKEN = "facteur_intake_tasks_total"
 BURIED = "facteur_command_events_dlq_total"
+LAUNCHES = "facteur_launches_total"
 DURATION = "facteur_command_events_duration_ms"
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
@@ -68,8 +69,19 @@ def test_what_was_counted_arrives_when_the_function_stops(
     assert {command: point.count for command, point in durations.items()} == {"task.requested": 4, "(unknown)": 2}
     assert all(0 < point.min <= point.max < 30_000 for point in durations.values())
     assert {metric.name: metric.unit for metric in collector.metrics} == {
-        name: instrument.unit for name, instrument in INSTRUMENTS.items()
+        name: instrument.unit for name, instrument in INSTRUMENTS.items() if name != LAUNCHES
     }
+
+
+def test_launches_are_counted_by_how_they_ended(
+    environment: dict[str, str], collector: Collector, stage: Stage, folder: Path
+) -> None:
+    with running("dispatcher", environment | {ENDPOINT: collector.url}, folder / "log") as dispatcher:
+        for mode in ("direct", "direct", "temporal"):
+            task = stage.accept(f"mode {mode}", mode=mode)
+            assert dispatcher.deliver(announce(TaskPrepared(task), "embedder", None)).status == 204
+    assert collector.total(LAUNCHES, mode="direct", outcome="launched") == 2
+    assert collector.total(LAUNCHES, mode="temporal", outcome="failed") == 1
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,12 @@ def jobs(tmp_path: Path) -> ProcessJobs:
     return ProcessJobs(tmp_path / "jobs")
 
 
+def hand_over(jobs: ProcessJobs, job: Job) -> None:
+    """A job that may run."""
+    jobs.create(job)
+    jobs.release(job.name)
+
+
 def a_job(name: str, code: str, seconds: int = 60) -> Job:
     return Job(name, f"task-{name}", 1, seconds, (sys.executable, "-c", code))
 
@@ -92,8 +98,8 @@ def test_a_job_outlives_a_killed_node_and_ends_once(
 ) -> None:
     count, gate = tmp_path / "count", tmp_path / "gate"
     wait = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)\n"
-    jobs.create(
-        a_job("one", f"open({str(count)!r}, 'a').write('begun ')\n{wait}open({str(count)!r}, 'a').write('done')")
+    hand_over(
+        jobs, a_job("one", f"open({str(count)!r}, 'a').write('begun ')\n{wait}open({str(count)!r}, 'a').write('done')")
     )
     first = node()
     eventually(count.exists, "the job runs")
@@ -108,7 +114,9 @@ def test_a_job_outlives_a_killed_node_and_ends_once(
 
 def test_a_job_that_ends_while_no_node_is_there_is_still_known(node: Spawn, jobs: ProcessJobs, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    jobs.create(a_job("one", f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)\nexit(3)"))
+    hand_over(
+        jobs, a_job("one", f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)\nexit(3)")
+    )
     first = node()
     eventually(lambda: phase(jobs, "one") is JobPhase.RUNNING, "the job runs")
     first.kill()
@@ -123,7 +131,7 @@ def test_many_nodes_killed_in_turn_run_each_job_once(node: Spawn, jobs: ProcessJ
     count = tmp_path / "count"
     names = [f"job-{number}" for number in range(12)]
     for name in names:
-        jobs.create(a_job(name, f"import time; time.sleep(0.1); open({str(count)!r}, 'a').write('x')"))
+        hand_over(jobs, a_job(name, f"import time; time.sleep(0.1); open({str(count)!r}, 'a').write('x')"))
     for ended in (1, 4, 7):
         killed = node()
         eventually(lambda n=ended: sum(phase(jobs, name).final for name in names) >= n, "progress")  # type: ignore[misc]  # bound early
@@ -135,7 +143,7 @@ def test_many_nodes_killed_in_turn_run_each_job_once(node: Spawn, jobs: ProcessJ
 
 
 def test_a_job_that_vanished_is_lost_and_nothing_of_it_is_left(node: Spawn, jobs: ProcessJobs, tmp_path: Path) -> None:
-    jobs.create(a_job("one", "import time; time.sleep(300)"))
+    hand_over(jobs, a_job("one", "import time; time.sleep(300)"))
     node()
     eventually(lambda: phase(jobs, "one") is JobPhase.RUNNING, "the job runs")
     shim = json.loads((tmp_path / "jobs" / "one" / "started").read_text())["pid"]
@@ -145,7 +153,7 @@ def test_a_job_that_vanished_is_lost_and_nothing_of_it_is_left(node: Spawn, jobs
 
 
 def test_the_broker_is_told_of_the_end_as_a_strict_event(node: Spawn, jobs: ProcessJobs, posted: Posted) -> None:
-    jobs.create(a_job("one", "pass"))
+    hand_over(jobs, a_job("one", "pass"))
     node()
     eventually(lambda: bool(posted), "the broker is told, at the second try")
     (event,) = decode(*posted[0])
@@ -160,7 +168,7 @@ def test_the_broker_is_told_of_the_end_as_a_strict_event(node: Spawn, jobs: Proc
 
 
 def test_a_job_knows_nothing_of_the_nodes_environment(node: Spawn, jobs: ProcessJobs, tmp_path: Path) -> None:
-    jobs.create(a_job("one", "import os; print(sorted(os.environ)); print(os.getcwd())"))
+    hand_over(jobs, a_job("one", "import os; print(sorted(os.environ)); print(os.getcwd())"))
     node()
     eventually(lambda: phase(jobs, "one") is JobPhase.SUCCEEDED, "the job has succeeded")
     names, cwd = (tmp_path / "jobs" / "one" / "output.log").read_text().splitlines()
@@ -188,7 +196,7 @@ def until_all_ended(node: Node, jobs: ProcessJobs, watch: Callable[[], None] = l
 def test_no_more_jobs_run_at_once_than_allowed(jobs: ProcessJobs, tmp_path: Path) -> None:
     node, said = step(tmp_path, at_once=2)
     for number in range(5):
-        jobs.create(a_job(f"job-{number}", "import time; time.sleep(0.2)"))
+        hand_over(jobs, a_job(f"job-{number}", "import time; time.sleep(0.2)"))
     most = 0
 
     def watch() -> None:
@@ -204,7 +212,7 @@ def test_what_a_job_leaves_in_the_background_ends_with_it(jobs: ProcessJobs, tmp
     node, _ = step(tmp_path)
     sleeper = "[sys.executable, '-c', 'import time; time.sleep(300)']"
     escape = f"import subprocess, sys; subprocess.Popen({sleeper}, start_new_session=True)"
-    jobs.create(a_job("one", escape))
+    hand_over(jobs, a_job("one", escape))
     until_all_ended(node, jobs)
     assert phase(jobs, "one") is JobPhase.SUCCEEDED
     assert not members("FACTEUR_JOB", str(tmp_path / "jobs" / "one"))
@@ -212,7 +220,7 @@ def test_what_a_job_leaves_in_the_background_ends_with_it(jobs: ProcessJobs, tmp
 
 def test_the_kept_output_is_capped_and_the_job_goes_on(jobs: ProcessJobs, tmp_path: Path) -> None:
     node, _ = step(tmp_path)
-    jobs.create(a_job("one", "import sys; [sys.stdout.write('x' * 1000000) for _ in range(12)]"))
+    hand_over(jobs, a_job("one", "import sys; [sys.stdout.write('x' * 1000000) for _ in range(12)]"))
     until_all_ended(node, jobs)
     assert phase(jobs, "one") is JobPhase.SUCCEEDED
     log = tmp_path / "jobs" / "one" / "output.log"
@@ -221,8 +229,8 @@ def test_the_kept_output_is_capped_and_the_job_goes_on(jobs: ProcessJobs, tmp_pa
 
 def test_a_command_that_cannot_be_run_fails_and_says_so(jobs: ProcessJobs, tmp_path: Path) -> None:
     node, _ = step(tmp_path)
-    jobs.create(Job("one", "task-1", 1, 60, ("/nowhere/agent",)))
-    jobs.create(Job("two", "task-2", 1, 60, ()))
+    hand_over(jobs, Job("one", "task-1", 1, 60, ("/nowhere/agent",)))
+    hand_over(jobs, Job("two", "task-2", 1, 60, ()))
     until_all_ended(node, jobs)
     assert {phase(jobs, "one"), phase(jobs, "two")} == {JobPhase.FAILED}
     assert "cannot be run" in (tmp_path / "jobs" / "one" / "output.log").read_text()
@@ -230,6 +238,6 @@ def test_a_command_that_cannot_be_run_fails_and_says_so(jobs: ProcessJobs, tmp_p
 
 def test_a_folder_that_is_no_job_hinders_no_other(jobs: ProcessJobs, tmp_path: Path) -> None:
     node, _ = step(tmp_path)
-    jobs.create(a_job("one", "pass"))
+    hand_over(jobs, a_job("one", "pass"))
     (tmp_path / "jobs" / "broken").mkdir()
     eventually(lambda: node.tick() or phase(jobs, "one").final, "the job has ended")  # type: ignore[func-returns-value]
