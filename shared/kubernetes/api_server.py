@@ -15,7 +15,6 @@ from kubernetes.client.rest import ApiException
 from kubernetes.dynamic import DynamicClient, Resource, ResourceList
 from kubernetes.dynamic.exceptions import ResourceNotFoundError, ResourceNotUniqueError
 
-from shared.domain.errors import Rejected
 from shared.kubernetes import refusals
 from shared.kubernetes.limiter import LONGEST_PAUSE, Limiter
 from shared.kubernetes.refusals import AlreadyThere, Changed, Refused, UnknownKind
@@ -24,8 +23,6 @@ Manifest = dict[str, Any]
 T = TypeVar("T")
 
 A_PAGE = 500
-# etcd takes requests of 1.5 MiB, and the server adds to what it is sent.
-MAX_BYTES = 1_400_000
 _MERGE = "application/merge-patch+json"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 _TRIES = 3
@@ -76,7 +73,8 @@ class ApiServer:
         configuration.ssl_ca_cert = str(ca) if ca.exists() else None
         configuration.connection_pool_maxsize = 32
         configuration.api_key["authorization"] = ""
-        configuration.refresh_api_key_hook = lambda own: own.api_key.update(authorization=_bearer(access.credentials))
+        token = _Token(access.credentials / "token")
+        configuration.refresh_api_key_hook = lambda own: own.api_key.update(authorization=token.bearer())
         self._transport = ApiClient(configuration)
         self._client = DynamicClient(self._transport, discoverer=lambda _client, _cache: None)
         self._discovered: DynamicClient | None = None
@@ -86,8 +84,6 @@ class ApiServer:
 
     def create(self, kind: Kind, namespace: str, manifest: Manifest) -> Manifest:
         """The object as it was stored; AlreadyThere if one of its name is."""
-        if len(json.dumps(manifest)) > MAX_BYTES:
-            raise Rejected(f"the {kind.kind} would be larger than the API server takes: shorten the prompt")
         try:
             return self._call("create", kind, namespace, body=manifest)
         except Refused as refused:
@@ -245,6 +241,16 @@ def _spread(left: int) -> float:
     return random.uniform(0, 0.1 * 2 ** (_TRIES - left))  # noqa: S311  # no secret hangs on it
 
 
-def _bearer(credentials: Path) -> str:
-    # Read for each call: Kubernetes replaces it while the pod runs.
-    return f"Bearer {(credentials / 'token').read_text(encoding='ascii').strip()}"
+class _Token:
+    """The file of a token, which Kubernetes replaces while the pod runs: it is read anew when it has changed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: tuple[object, str] = (None, "")
+
+    def bearer(self) -> str:
+        found = self._path.stat()
+        state = found.st_mtime_ns, found.st_size, found.st_ino
+        if self._known[0] != state:
+            self._known = state, f"Bearer {self._path.read_text(encoding='ascii').strip()}"
+        return self._known[1]

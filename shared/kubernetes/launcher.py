@@ -20,6 +20,9 @@ MANAGED = "app.kubernetes.io/managed-by"
 OURS = f"{MANAGED}=facteur,{TASK}"
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 _LOOKS = 5
+# A Secret holds 1 MiB; etcd takes requests of 1.5 MiB, and the server adds to what it is sent.
+_MOST_BYTES_OF_SECRET, _MOST_BYTES = 1024 * 1024, 1_400_000
+_MOST_CHARACTERS = _MOST_BYTES_OF_SECRET // 4  # below that nothing needs to be measured
 SECRET = Kind("", "v1", "Secret", "secrets")
 POD = Kind("", "v1", "Pod", "pods")
 
@@ -51,6 +54,8 @@ class ClusterJobs:
         """Makes the job, held; its uid. One of that name is success if it is this task's attempt, else Rejected."""
         if not _NAME.fullmatch(job.name):
             raise Rejected("A job's name is a DNS label: at most 63 of a-z, 0-9 and '-'.")
+        if sum(map(len, (*job.files.values(), *job.parameters.values()))) > _MOST_CHARACTERS:
+            _check_size(job)
         namespace = job.namespace or self._namespace
         self._create_or_adopt(SECRET, namespace, _secret(job), job)
         made = self._create_or_adopt(self._shape.kind, namespace, self._shape.manifest(job), job)
@@ -167,6 +172,13 @@ KIND = "codex.proompteng.ai/kind"
 def labels(job: Job, kind: str) -> dict[str, str]:
     """What everything that is made for a job is found by."""
     return {MANAGED: "facteur", TASK: job.task_id, ATTEMPT: str(job.attempt), KIND: kind, **job.labels}
+
+
+def _check_size(job: Job) -> None:
+    """Rejected rather than sent in vain."""
+    for texts, most in ((job.files, _MOST_BYTES_OF_SECRET), (job.parameters, _MOST_BYTES)):
+        if sum(len(text.encode("utf-8", "replace")) for text in texts.values()) > most:
+            raise Rejected("the prompt, with what is shown with it, is larger than a cluster takes: shorten it")
 
 
 def _secret(job: Job) -> Manifest:

@@ -63,13 +63,13 @@ class Database:
         return self._twice(inside)
 
     def together(self, *statements: tuple[str, Parameters]) -> list[Row | None]:
-        """The first row of each answer; all of them are one transaction, sent at once in one round trip."""
+        """The first row of each answer, which each must have; they are one transaction, sent in one round trip."""
 
         def work(cursor: Cursor) -> list[Row | None]:
             connection = cursor.connection
             with connection.pipeline(), connection.transaction():
                 sent = [_execute(connection.cursor(), statement, parameters) for statement, parameters in statements]
-            return [one.fetchone() if one.description else None for one in sent]
+            return [one.fetchone() for one in sent]
 
         return self._twice(work)
 

@@ -15,6 +15,11 @@ A_ROUND = 100
 _ADD = "INSERT INTO codex_kb.outbox (id, event) VALUES (%(id)s, %(event)s) ON CONFLICT DO NOTHING"
 
 _REMOVE = "DELETE FROM codex_kb.outbox WHERE id = ANY(%(ids)s::uuid[])"
+# Not waited for: an event whose removal is lost with the server is published twice, as any may be.
+_FORGET = """
+WITH later AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+DELETE FROM codex_kb.outbox USING later WHERE id = ANY(%(ids)s::uuid[])
+"""
 
 # Younger ones are being published by the request that wrote them.
 _TAKE = """
@@ -42,7 +47,7 @@ class PgOutbox:
 
     def remove(self, ids: Sequence[str]) -> None:
         """The broker has these events."""
-        self._database.do(_REMOVE, {"ids": list(ids)})
+        self._database.do(_FORGET, {"ids": list(ids)})
 
     def relay(self, publish: Callable[[Event], None], limit: int = A_ROUND, older_than: float = 3.0) -> int:
         """Publishes what was left over for `older_than` seconds; how many the broker took.

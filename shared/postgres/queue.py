@@ -8,26 +8,30 @@ from shared.domain.task import Caps, Run
 from shared.postgres.database import Database
 from shared.postgres.runs import RUN, run_of
 
+# Until the end of the transaction nobody else is let in, so that nobody counts what is just being admitted. And nobody
+# waits for the disk while the others wait for them: what a crash of the server takes back is queued by the tick or
+# claimed again, under the same names; the note of a launch is flushed, and all that came before it.
+_ALONE = """
+alone AS MATERIALIZED (
+    SELECT set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock(hashtextextended('facteur queue', 0))
+)"""
+_WAIT = f"WITH {_ALONE} SELECT true FROM alone"  # noqa: S608  # the only thing put in is a constant
+
 # What waits longest comes first; a point of priority is worth a minute.
-_ENQUEUE = f"""
-WITH queued AS (
+_ENTER = f"""
+WITH {_ALONE}, queued AS (
     UPDATE codex_kb.codex_tasks
     SET status = 'queued', updated_at = now(), turn = extract(epoch FROM created_at) - 60.0 * priority,
         namespace = CASE mode WHEN 'argo' THEN coalesce(orchestration->>'namespace', '') ELSE %(namespace)s END
     WHERE id = %(id)s AND status = ANY(%(from)s) AND cancel_requested_at IS NULL
     RETURNING {RUN}
+), found AS (
+    SELECT {RUN} FROM queued
+    UNION ALL
+    SELECT {RUN} FROM codex_kb.codex_tasks WHERE id = %(id)s AND status = 'queued' AND cancel_requested_at IS NULL
 )
-SELECT {RUN} FROM queued
-UNION ALL
-SELECT {RUN} FROM codex_kb.codex_tasks WHERE id = %(id)s AND status = 'queued' AND cancel_requested_at IS NULL
-"""  # noqa: S608  # the only thing put in is the list of columns
-
-# Nobody waits for the disk while the others wait for them. What a crash of the server takes back is queued by the
-# tick or claimed again, under the same names; the note of a launch is flushed, and all that came before it.
-_LATER = "SET LOCAL synchronous_commit = off"
-
-# Until the end of the transaction nobody else is let in, so that nobody counts what is just being admitted.
-_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('facteur admission', 0))"
+SELECT found.* FROM alone LEFT JOIN found ON true
+"""  # noqa: S608  # the only things put in are constants
 
 _FULL = """
 active AS MATERIALIZED (
@@ -109,14 +113,12 @@ class PgQueue:
         fits under the caps.
         """
         parameters = {"id": run, "from": predecessors(RunState.QUEUED), "namespace": self._namespace}
-        _, queued, _, admitted = self._database.together(
-            (_LATER, {}), (_ENQUEUE, parameters), (_ONE_AT_A_TIME, {}), (_ADMIT, self._limits)
-        )
-        return (run_of(queued) if queued else None), (run_of(admitted) if admitted else None)
+        queued, admitted = self._database.together((_ENTER, parameters), (_ADMIT, self._limits))
+        return (run_of(queued) if queued and queued["id"] else None), (run_of(admitted) if admitted else None)
 
     def admit(self) -> Run | None:
         """The run whose turn it is, claimed for its launch; None while none fits under the caps."""
-        _, _, admitted = self._database.together((_LATER, {}), (_ONE_AT_A_TIME, {}), (_ADMIT, self._limits))
+        _, admitted = self._database.together((_WAIT, {}), (_ADMIT, self._limits))
         return run_of(admitted) if admitted else None
 
     def explain(self, run: UUID | None = None) -> None:

@@ -6,6 +6,7 @@ median of the rounds. CPU and memory are those of the dispatcher's process.
 """
 
 import argparse
+import http.client
 import json
 import os
 import statistics
@@ -23,7 +24,6 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import psutil
-import urllib3
 from rich.console import Console
 from rich.table import Table
 
@@ -40,7 +40,6 @@ from tests.component.functions import Function, free_port, running, settings
 from tests.integration.postgres.conftest import request
 
 AT_ONCE = (1, 8, 32)
-HTTP = urllib3.PoolManager(maxsize=max(AT_ONCE), retries=False, timeout=60)
 
 
 @dataclass(frozen=True)
@@ -150,8 +149,9 @@ def ours(function: Function, database: Database, at_once: int, number: int) -> R
     ready = threading.Barrier(at_once)
 
     def worker(share: Sequence[tuple[Mapping[str, str], bytes]]) -> list[float]:
+        connection = http.client.HTTPConnection(function.url.removeprefix("http://"), timeout=60)
         ready.wait()
-        return [_launch(function, *event) for event in share]
+        return [_launch(connection, *event) for event in share]
 
     before = _cpu(function)
     with ThreadPoolExecutor(at_once) as pool:
@@ -161,9 +161,11 @@ def ours(function: Function, database: Database, at_once: int, number: int) -> R
     return Round(each, taken, (_cpu(function) - before) / number)
 
 
-def _launch(function: Function, headers: Mapping[str, str], body: bytes) -> float:
+def _launch(connection: http.client.HTTPConnection, headers: Mapping[str, str], body: bytes) -> float:
     began = time.perf_counter()
-    answer = HTTP.request("POST", function.url, body=body, headers=headers)
+    connection.request("POST", "/", body, dict(headers))
+    answer = connection.getresponse()
+    answer.read()
     if answer.status != 204:
         raise SystemExit(f"a launch was answered {answer.status}")
     return time.perf_counter() - began
