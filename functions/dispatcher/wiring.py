@@ -56,7 +56,7 @@ else:
         runner.argo_namespace,
     )
     doors, targets = connected.jobs, connected.targets
-database = Database(settings.postgres_dsn, size=16)
+database = Database(settings.postgres_dsn, size=8)
 publisher = HttpPublisher(settings.sink)
 outbox = PgOutbox(database)
 say = BackgroundAnnouncer(publisher, outbox)

@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 A_PAGE = 500
 _MERGE = "application/merge-patch+json"
+# What is written is known here, and need not be told again.
+_NO_MORE = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 _TRIES = 3
 _UNKNOWN_SECONDS, _MOST_UNKNOWN = 60.0, 1000
@@ -83,9 +85,9 @@ class ApiServer:
         self._limiter = Limiter(access.qps, access.burst)
 
     def create(self, kind: Kind, namespace: str, manifest: Manifest) -> Manifest:
-        """The object as it was stored; AlreadyThere if one of its name is."""
+        """The metadata of the object as it was stored; AlreadyThere if one of its name is."""
         try:
-            return self._call("create", kind, namespace, body=manifest)
+            return self._call("create", kind, namespace, body=manifest, header_params={"Accept": _NO_MORE})
         except Refused as refused:
             if refused.reason == "AlreadyExists":
                 raise AlreadyThere from None
@@ -114,8 +116,9 @@ class ApiServer:
                 return items
 
     def merge(self, kind: Kind, namespace: str, name: str, patch: Manifest) -> Manifest | None:
-        """The object after a merge patch; None if there is none, Changed if the patch means another of its name."""
-        return self._found("patch", kind, namespace, name=name, body=patch, content_type=_MERGE)
+        """The metadata after a merge patch; None if there is no object, Changed if the patch means another."""
+        wanted = {"content_type": _MERGE, "header_params": {"Accept": _NO_MORE}}
+        return self._found("patch", kind, namespace, name=name, body=patch, **wanted)
 
     def delete(self, kind: Kind, namespace: str, name: str, preconditions: Mapping[str, str]) -> None:
         """Deletes the object and what it owns, if it is still what was looked at, else Changed; gone is success."""
