@@ -7,6 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from functions.dispatcher.dispatch import Dispatch
+from functions.dispatcher.ends import pause, verdict
 from functions.dispatcher.launch import Snapshots
 from functions.dispatcher.recipe import name_of
 from shared.domain.errors import Rejected, Unavailable
@@ -184,7 +185,7 @@ class LookAfter:
         elif job.phase is JobPhase.HELD:
             self._doors[Mode(run.mode)].release(job.name, run.namespace, job.made)
         elif job.phase.final:
-            self._conclude(run, *_verdict(job), job.phase)
+            self._conclude(run, *verdict(job), job.phase)
         elif open_run.expired:
             self._dispatch.stop(run)
             self._dispatch.end(run, RunState.EXPIRED, "the deadline has passed")
@@ -197,10 +198,10 @@ class LookAfter:
 
     def _conclude(self, run: Run, state: RunState, reason: str, cause: JobPhase) -> None:
         """Ends the attempt; the run too, unless the policy grants another attempt after such an end."""
-        verdict = self._dispatch.judge(run)
-        if verdict.allowed and cause in verdict.retry_on and run.attempt < verdict.attempts:
+        granted = self._dispatch.judge(run)
+        if granted.allowed and cause in granted.retry_on and run.attempt < granted.attempts:
             self._dispatch.stop(run)
-            if self._launches.retry(run, f"attempt {run.attempt} ended, another follows: {reason}", _pause(run)):
+            if self._launches.retry(run, f"attempt {run.attempt} ended, another follows: {reason}", pause(run)):
                 return
         if cause is JobPhase.UNSTARTED:
             self._dispatch.stop(run)
@@ -234,20 +235,6 @@ class LookAfter:
                 self._doors[Mode(mode)].discard(name, state.namespace)
             elif state.attempt < attempt:
                 self._doors[Mode(mode)].stop(name, state.namespace)
-
-
-def _verdict(job: JobState) -> tuple[RunState, str]:
-    # A run that reported its end is not open any more: this one ended without a word.
-    if job.phase is JobPhase.EXPIRED:
-        return RunState.EXPIRED, "the deadline has passed"
-    if job.phase is JobPhase.SUCCEEDED:
-        return RunState.FAILED, "the container ended without reporting a result"
-    return RunState.FAILED, job.reason or f"the container {job.phase}"
-
-
-def _pause(run: Run) -> float:
-    """Seconds before the next attempt: doubled each time, and spread by the task's id."""
-    return min(10.0 * 2.0 ** (run.attempt - 1), 300.0) * (0.5 + run.id.int % 1000 / 1000)
 
 
 def _go_on_without(work: Callable[..., None], *arguments: object) -> None:

@@ -16,6 +16,7 @@ from kubernetes.dynamic import DynamicClient, Resource, ResourceList
 from kubernetes.dynamic.exceptions import ResourceNotFoundError, ResourceNotUniqueError
 
 from shared.kubernetes import refusals
+from shared.kubernetes.credentials import Token
 from shared.kubernetes.limiter import LONGEST_PAUSE, Limiter
 from shared.kubernetes.refusals import AlreadyThere, Changed, Refused, UnknownKind
 
@@ -75,7 +76,7 @@ class ApiServer:
         configuration.ssl_ca_cert = str(ca) if ca.exists() else None
         configuration.connection_pool_maxsize = 32
         configuration.api_key["authorization"] = ""
-        token = _Token(access.credentials / "token")
+        token = Token(access.credentials / "token")
         configuration.refresh_api_key_hook = lambda own: own.api_key.update(authorization=token.bearer())
         self._transport = ApiClient(configuration)
         self._client = DynamicClient(self._transport, discoverer=lambda _client, _cache: None)
@@ -242,18 +243,3 @@ class ApiServer:
 def _spread(left: int) -> float:
     """Up to 0.2, then 0.4 seconds, by chance: those who were refused together come back apart."""
     return random.uniform(0, 0.1 * 2 ** (_TRIES - left))  # noqa: S311  # no secret hangs on it
-
-
-class _Token:
-    """The file of a token, which Kubernetes replaces while the pod runs: it is read anew when it has changed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._known: tuple[object, str] = (None, "")
-
-    def bearer(self) -> str:
-        found = self._path.stat()
-        state = found.st_mtime_ns, found.st_size, found.st_ino
-        if self._known[0] != state:
-            self._known = state, f"Bearer {self._path.read_text(encoding='ascii').strip()}"
-        return self._known[1]
