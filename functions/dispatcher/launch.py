@@ -70,11 +70,10 @@ class Snapshots:
         return self._taken(run, "before")
 
     def after(self, run: Run) -> tuple[Snapshot | None, str]:
-        """The snapshot, and what differs from the one before."""
-        snapshot = self._taken(run, "after")
-        if snapshot is None:
-            return None, ""
-        return snapshot, difference(self._launches.snapshot(_snapshot_id(run, "before")) or "", snapshot.content)
+        """The snapshot, and what differs from the one before. None without that: only the policy lets us look."""
+        before = self._launches.snapshot(_snapshot_id(run, "before")) if run.targets else None
+        snapshot = self._taken(run, "after") if before is not None else None
+        return snapshot, difference(before or "", snapshot.content) if snapshot else ""
 
     def _taken(self, run: Run, type_: str) -> Snapshot | None:
         if self._targets is None or not run.targets:

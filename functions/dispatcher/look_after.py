@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 # What is left after so many belongs to the next tick: runs wait for this one too.
 ROUNDS = 20
 GRACE_SECONDS = 60.0
+_NOBODY = UUID(int=0)
 
 Listed = Mapping[tuple[str, str], JobState]
 
@@ -226,15 +227,26 @@ class LookAfter:
 
     def _clear_away(self, listed: Listed) -> None:
         """Ends what is left of attempts that are no longer launching or running."""
-        standing = self._runs.where_they_stand([UUID(state.task_id) for state in listed.values()])
+        tasks = {state.task_id: task for state in listed.values() if (task := _uuid(state.task_id))}
+        standing = self._runs.where_they_stand(list(tasks.values()))
         for (mode, name), state in listed.items():
-            attempt, status = standing.get(UUID(state.task_id), (state.attempt, RunState.RUNNING))
+            found = standing.get(tasks.get(state.task_id, _NOBODY))
+            if found is None:  # not of any task that is known here
+                continue
+            attempt, status = found
             if state.attempt == attempt and status in RETRIED_FROM:
                 continue
             if state.phase is JobPhase.HELD:
                 self._doors[Mode(mode)].discard(name, state.namespace)
             elif state.attempt < attempt:
                 self._doors[Mode(mode)].stop(name, state.namespace)
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def _go_on_without(work: Callable[..., None], *arguments: object) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64decode
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,6 +15,7 @@ from functions.dispatcher.prompt import render
 from shared.domain.errors import Unavailable
 from shared.domain.ids import resource_name
 from shared.domain.job import Job, JobPhase
+from shared.domain.manifests import Seen
 from shared.domain.memory import Memory, Recalled, fence
 from shared.domain.policy import Policy, Rule
 from shared.domain.report import End, Report
@@ -294,6 +296,7 @@ def test_what_is_left_of_attempts_that_are_over_is_cleared_away(
     held, running, strange = stores.accept("one").run_id, stores.accept("two").run_id, uuid4()
     stores.cancel(held)
     stores.launches.retry(stores.launch(running), "it was evicted", 3600)
+    cluster.create(Job("of-nobody", "no task at all", 1, 60))
     for task, phase in ((held, JobPhase.HELD), (running, JobPhase.RUNNING), (strange, JobPhase.HELD)):
         name = resource_name(task, 1)
         cluster.create(Job(name, str(task), 1, 60))
@@ -343,6 +346,21 @@ def test_targets_are_looked_at_before_and_after_and_what_changed_is_told(
     assert stores.story(task) == ["accepted", "snapshot before", "launched", "failed", "snapshot after"]
     told = stores.views.timeline(task, "default")[-1].detail
     assert told["diff"] == "~ apps/v1 Deployment shop/web: spec.replicas: 2 -> 0"
+
+
+def test_targets_of_a_task_that_is_denied_are_never_looked_at(stores: Stores, cluster: FakeJobs, said: Said) -> None:
+    class Private(Shelf):
+        def look(self, targets: Sequence[Target]) -> list[Seen]:
+            raise AssertionError("nobody allowed that")
+
+    target = Target("v1", "ConfigMap", "kube-system", "settings")
+    world = Dispatcher(stores, cluster, said, Policy([], "v1"), targets=Private(None))
+    task = stores.accept(targets=(target,)).run_id
+    stores.claim(task)
+    world.dispatch.end(stores.runs.open()[0].run, RunState.DENIED, "denied")
+    world.look_after.tick()
+    assert stores.runs.unsettled() == []
+    assert stores.status(task)[0] == "denied"
 
 
 def test_a_workflow_gets_what_the_earlier_system_sent(stores: Stores, cluster: FakeJobs, said: Said) -> None:
