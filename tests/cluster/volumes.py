@@ -40,9 +40,12 @@ def mounted(container: Object, volumes: Mapping[str, Path]) -> dict[str, Path]:
 
 
 def moved(text: str, mounts: Mapping[str, Path]) -> str:
-    """The text, with the folder of this machine in place of the mount path that it begins with."""
+    """The text, with the folder of this machine in place of the mount path that it begins with.
+
+    What is there on this machine is what it says: its Python may well be below `/tmp`.
+    """
     for path, folder in mounts.items():
-        if text == path or text.startswith(f"{path}/"):
+        if text == path or (text.startswith(f"{path}/") and not Path(text).exists()):
             return f"{folder}{text[len(path) :]}"
     return text
 
