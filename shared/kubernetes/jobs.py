@@ -14,6 +14,8 @@ FILES = "/var/run/codex"
 WORK = "/workspace"
 _USER = 65532
 _KEPT_SECONDS = 86_400
+# A container without limits may take a node from everybody else.
+RESOURCES = {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "4Gi"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def _container(job: Job, settings: PodSettings) -> Manifest:
         **({"command": list(job.command)} if job.command else {}),
         "workingDir": WORK,
         "env": [{"name": name, "value": value} for name, value in env.items()],
-        "resources": dict(settings.resources or {}),
+        "resources": dict(settings.resources or RESOURCES),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

@@ -55,8 +55,10 @@ def cluster_stage(api: Api, folder: Path, seconds: int = 3600) -> Iterator[Clust
     mark = uuid.uuid4().hex[:8]
     names = {"facteur": f"facteur-{mark}", "codex": f"codex-{mark}", "argo-workflows": f"argo-{mark}"}
     try:
-        for name in names.values():
-            api.create("/api/v1/namespaces", {"metadata": {"name": name}})
+        for role, name in names.items():
+            # Where Jobs run, nothing is let in that does not fit Pod Security `restricted`.
+            labels = {"pod-security.kubernetes.io/enforce": "restricted"} if role == "codex" else {}
+            api.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
         for manifest in yaml.safe_load_all(ROLES.read_text(encoding="utf-8")):
             placed = _placed(manifest, names)
             api.create(PATHS[placed["kind"]].format(placed["metadata"]["namespace"]), placed)

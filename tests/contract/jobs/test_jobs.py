@@ -1,5 +1,6 @@
 """What every door to jobs promises. A new implementation joins by one more entry in `HARNESSES`."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -109,12 +110,22 @@ def test_a_job_is_pending_until_the_machinery_takes_it(harness: Harness) -> None
     assert phase(harness) is JobPhase.PENDING
 
 
-def test_a_job_stopped_before_its_start_never_runs(harness: Harness, tmp_path: Path) -> None:
+def test_a_job_stopped_before_its_release_never_runs(harness: Harness, tmp_path: Path) -> None:
     count = tmp_path / "count"
-    launch(harness, harness.a_job(f"open({str(count)!r}, 'a').write('x')"))
+    job = harness.a_job(f"open({str(count)!r}, 'a').write('x')")
+    made = harness.jobs.create(job)
     harness.jobs.stop("codex-1")
+    with contextlib.suppress(Unavailable):
+        harness.jobs.release(job.name, job.namespace, made)
     gone(harness, "codex-1")
     assert not count.exists()
+
+
+def test_a_job_stopped_right_after_its_release_is_stopped(harness: Harness) -> None:
+    """Whether it has begun by then is the machinery's to decide."""
+    launch(harness, harness.a_job("import time; time.sleep(60)"))
+    harness.jobs.stop("codex-1")
+    gone(harness, "codex-1")
 
 
 def running(harness: Harness, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from shared.domain.errors import Rejected
 from shared.domain.job import Job, JobPhase
 from shared.kubernetes import jobs, workflows
-from shared.kubernetes.jobs import PodSettings
+from shared.kubernetes.jobs import RESOURCES, PodSettings
 
 JOB = Job(
     name="codex-1-1",
@@ -122,7 +122,8 @@ def test_what_a_job_names_goes_before_what_all_jobs_have() -> None:
     own = replace(JOB, image="r.io/own:2", service_account="own")
     assert (container_of(own)["image"], pod_of(own)["serviceAccountName"]) == ("r.io/own:2", "own")
     assert container_of()["resources"] == {"limits": {"memory": "1Gi"}}
-    assert container_of(JOB, PodSettings("i"))["resources"] == {}
+    assert container_of(JOB, PodSettings("i"))["resources"] == RESOURCES
+    assert RESOURCES["limits"], "no container may take a node from everybody else"
 
 
 def test_a_job_without_a_command_runs_what_its_image_does() -> None:
