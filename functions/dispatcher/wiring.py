@@ -112,6 +112,7 @@ look_after = LookAfter(
 
 
 def ready() -> None:
-    """Raises Unavailable or Rejected while runs cannot be claimed or jobs cannot be created."""
+    """Raises Unavailable or Rejected while runs cannot be claimed, judged, or made into jobs."""
+    policy()
     database.ready()
     doors[Mode.DIRECT].ready()

