@@ -178,12 +178,11 @@ def test_a_name_that_is_no_dns_label_is_rejected(harness: Harness) -> None:
             harness.jobs.create(harness.a_job(name=name))
 
 
+@pytest.mark.parametrize("harness", [name for name in HARNESSES if name not in ("memory", "processes")], indirect=True)
 def test_what_was_made_is_what_is_released(harness: Harness) -> None:
-    """A job that somebody deleted and made anew is not the one that was noted."""
+    """A job that somebody deleted and made anew is not the one that was noted. Elsewhere nobody else makes jobs."""
     job = harness.a_job()
-    made = harness.jobs.create(job)
-    if not made or not hasattr(harness.jobs, "ready"):
-        return  # this door cannot tell them apart, and nobody else makes its jobs
+    assert harness.jobs.create(job)
     with pytest.raises(Unavailable):
         harness.jobs.release(job.name, job.namespace, "00000000-0000-4000-8000-000000000000")
     assert phase(harness) is JobPhase.HELD
