@@ -104,12 +104,12 @@ def test_after_a_mistake_the_next_are_served(work: Slow) -> None:
 
 def test_a_group_that_takes_long_holds_up_nobody_else(work: Slow) -> None:
     with ThreadPoolExecutor(8) as threads:
-        commit = commits(work, overdue=0.3)
+        commit = commits(work, overdue=1.0)
         (stuck,) = later(threads, commit, ["a"])
         assert [future.result(5) for future in later(threads, commit, ["b", "c", "d"])] == ["B", "C", "D"]
         began = time.monotonic()
         assert commit("e") == "E"
-        assert time.monotonic() - began < 0.25, "once a group is overdue, nobody waits for it at all"
+        assert time.monotonic() - began < 0.9, "once a group is overdue, nobody waits for it at all"
         assert not stuck.done()
         work.gate.set()
         assert stuck.result(5) == "A"

@@ -183,7 +183,7 @@ class BrokerProcess:
         self.services = services
         self._log = folder / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
-        self._address = ("", 0)
+        self.endpoint = ("", 0)
 
     def start(self) -> "BrokerProcess":
         seen = len(self.logs())
@@ -191,7 +191,7 @@ class BrokerProcess:
         eventually(lambda: any(line["message"] == "listening" for line in self.logs()[seen:]) or self._ended())
         line = next(line for line in self.logs()[seen:] if line["message"] == "listening")
         host, port = line["address"].rsplit(":", 1)
-        self._address = (host, int(port))
+        self.endpoint = (host, int(port))
         return self
 
     def spawn(self, *arguments: str, listen: str = "127.0.0.1:0") -> subprocess.Popen[bytes]:
@@ -213,7 +213,7 @@ class BrokerProcess:
 
     @property
     def address(self) -> str:
-        return f"{self._address[0]}:{self._address[1]}"
+        return f"{self.endpoint[0]}:{self.endpoint[1]}"
 
     def logs(self) -> list[dict[str, Any]]:
         lines = self._log.read_text().splitlines(keepends=True) if self._log.exists() else []
@@ -222,7 +222,7 @@ class BrokerProcess:
     def request(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection(*self._address, timeout=20)
+        connection = http.client.HTTPConnection(*self.endpoint, timeout=20)
         try:
             connection.request(method, path, body, dict(headers or {}))
             answer = connection.getresponse()

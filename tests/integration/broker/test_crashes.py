@@ -1,5 +1,6 @@
 """Nothing is lost: crashes of the broker and of Redis, restarts with other triggers, an orderly stop."""
 
+import socket
 import threading
 import time
 
@@ -160,8 +161,9 @@ def test_a_new_trigger_starts_with_now_and_a_removed_one_is_forgotten(start: Sta
 
 
 def _connects(process: BrokerProcess) -> bool:
+    # No request: one that is taken in the moment of the stop is answered by nobody.
     try:
-        process.request("GET", "/healthz")
+        socket.create_connection(process.endpoint, timeout=1).close()
     except OSError:
         return False
     return True
@@ -175,13 +177,11 @@ def test_a_stopped_broker_takes_nothing_more_and_lets_deliveries_in_flight_end(
     process = start(broker(), trigger("slow", {"type": TYPE}), ping("tick"), slow=slow)
     sent = process.publish(event())
     slow.got(1)
-    began = time.monotonic()
     process.terminate()
     eventually(lambda: not _connects(process))
     assert process.running
     hold.set()
     assert process.exit_code() == 0
-    assert time.monotonic() - began < 4
     assert [line["status"] for line in process.logs() if line.get("id") == sent] == [204]
     assert _outstanding(process.redis, process.prefix) == 0
 
