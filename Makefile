@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check format lint types contracts proto openapi fuzz-api test-cluster bench-start bench-flow bench-intake bench-dispatch clean
+.PHONY: help install demo dev test check format lint types contracts proto openapi fuzz-api test-cluster test-codex bench-start bench-flow bench-intake bench-dispatch bench-callback clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -66,6 +66,9 @@ endif
 test-cluster: install ## The dispatcher's tests on a real API server, built once; KUBECONFIG=... takes a cluster of yours
 	@$(BIN)/python -m tests.cluster run -- $(BIN)/pytest $(PYTEST_ARGS) -k "not fake" tests/cluster tests/contract/api_server tests/contract/jobs
 
+test-codex: install ## The runner around the real Codex CLI, which npm installs once
+	@$(BIN)/python -m tests.codex run -- $(BIN)/pytest $(PYTEST_ARGS) tests/codex
+
 fuzz-api: install ## Attack the HTTP API from its document, with every check of schemathesis
 	@$(BIN)/python -m tests.fuzz.api $(FUZZ_ARGS)
 
@@ -81,5 +84,8 @@ bench-intake: install ## Deliveries a second, beside what framework and database
 bench-dispatch: install ## Launches a second on a real API server, beside the bare calls in the same order
 	@$(BIN)/python -m tests.cluster run -- $(BIN)/python -m tests.bench.dispatch
 
+bench-callback: install ## Events a second that containers report, beside pgbench with the same inserts
+	@$(BIN)/python -m tests.bench.callback
+
 clean: ## Remove what was installed and every local state
-	rm -rf .venv .facteur .facteur-demo .cluster .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .facteur .facteur-demo .cluster .codex-cli .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

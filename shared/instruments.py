@@ -10,6 +10,7 @@ from shared.events.catalogue import UNKNOWN, WORDS
 
 _COMMANDS = frozenset(WORDS.values())
 LAUNCH_OUTCOMES = frozenset({"launched", "denied", "failed", "put off", "taken over"})
+REPORT_OUTCOMES = frozenset({"accepted", "throttled", "fenced", "refused"})
 _DOORS = frozenset({"protobuf", "json", "event"})
 
 
@@ -50,6 +51,21 @@ INSTRUMENTS: Mapping[str, Instrument] = MappingProxyType(
         ),
         "facteur_intake_duration_ms": Instrument(
             "histogram", "ms", "time that a task took at the door", {"door": _DOORS}
+        ),
+        "facteur_callback_reports_total": Instrument(
+            "counter",
+            "{request}",
+            "batches that containers sent, and what became of them",
+            {"outcome": REPORT_OUTCOMES},
+        ),
+        "facteur_callback_events_total": Instrument(
+            "counter",
+            "{event}",
+            "events that were reported",
+            {"outcome": frozenset({"accepted", "duplicate"})},
+        ),
+        "facteur_callback_duration_ms": Instrument(
+            "histogram", "ms", "time that a batch took, however it ended", {"outcome": REPORT_OUTCOMES}
         ),
         "facteur_launches_total": Instrument(
             "counter",

@@ -14,7 +14,12 @@ from shared.domain.report import Report, Snapshot
 from shared.web.requests import parse_json
 
 MAX_EVENTS = 500
-MAX_ARTIFACT = 64 * 1024 * 1024
+MAX_NUMBERS = 50
+
+
+# Names are shown to people and are keys of sums for ever.
+UsageName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z][A-Za-z0-9_]{0,63}$")]
+Amount = Annotated[int, msgspec.Meta(ge=0, le=10**15)] | Annotated[float, msgspec.Meta(ge=0, le=1e15)]
 
 
 class Kind(StrEnum):
@@ -41,26 +46,29 @@ class EventBody(msgspec.Struct, frozen=True, rename="camel"):
     event_type: Kind
     content: Any = None
     snapshot: SnapshotBody | None = None
-    usage: dict[str, int | float] | None = None
+    usage: Annotated[dict[UsageName, Amount], msgspec.Meta(max_length=MAX_NUMBERS)] | None = None
 
 
-class ArtifactBody(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """The body of `POST /v1/codex/tasks/{id}/artifacts`: `size` in bytes, `sha256` in hex."""
-
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
-    size: Annotated[int, msgspec.Meta(ge=0, le=MAX_ARTIFACT)]
-    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-    content_type: Annotated[str, msgspec.Meta(min_length=1, max_length=255)] = "application/octet-stream"
-
-
-def reports(body: bytes, task: UUID) -> list[Report]:
-    """One event or a list of them, each event id once."""
-    many = body.lstrip().startswith(b"[")
-    events = parse_json(body, list[EventBody]) if many else [parse_json(body, EventBody)]
+def reports(body: bytes, task: UUID, lines: bool = False) -> list[Report]:
+    """One event, a list of them, or one a line; of an event id that comes twice the first."""
+    events = _lines(body) if lines else _one_or_many(body)
     if not 1 <= len(events) <= MAX_EVENTS:
         raise Malformed(f"a batch has 1 to {MAX_EVENTS} events")
-    unique = {event.event_id: event for event in events}
-    return [_report(event, task) for event in unique.values()]
+    unique = {event.event_id: event for event in reversed(events)}
+    return [_report(event, task) for event in reversed(unique.values())]
+
+
+def _one_or_many(body: bytes) -> list[EventBody]:
+    if body.lstrip().startswith(b"["):
+        return parse_json(body, list[EventBody])
+    return [parse_json(body, EventBody)]
+
+
+def _lines(body: bytes) -> list[EventBody]:
+    whole = [line for line in body.split(b"\n", MAX_EVENTS + 1) if line.strip()]
+    if len(whole) > MAX_EVENTS:
+        raise Malformed(f"a batch has 1 to {MAX_EVENTS} events")
+    return [parse_json(line, EventBody) for line in whole]
 
 
 def _report(event: EventBody, task: UUID) -> Report:

@@ -1,15 +1,15 @@
 """What callback reads from environment and file."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from shared.settings import env, http_url, secret
+from functions.callback.setting_groups import ArtifactSettings
+from shared.settings import env, group, http_url
+from shared.web.task_token_settings import TaskTokenSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(TaskTokenSettings):
     postgres_dsn: str = env("FACTEUR_POSTGRES_DSN")
     sink: str = env("K_SINK", http_url)
-    token_secret: str = env("FACTEUR_TOKEN_SECRET", secret)
     callback_url: str = env("FACTEUR_CALLBACK_URL", http_url)
-    artifacts_dir: Path = env("FACTEUR_ARTIFACTS_DIR", Path)
+    artifacts: ArtifactSettings = group(ArtifactSettings)

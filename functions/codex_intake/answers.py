@@ -12,7 +12,7 @@ from functions.codex_intake.settings import Settings
 from shared.domain import timeline
 from shared.domain.ids import resource_name
 from shared.domain.task import Accepted, Cancellation, Stage
-from shared.domain.token import mint_task_token
+from shared.domain.task_token import mint_task_token
 
 FIRST_ATTEMPT = 1
 
@@ -63,7 +63,11 @@ def links(task_id: object) -> shapes.Links:
 
 def task(row: Mapping[str, Any], held: str | None) -> shapes.Task:
     """A task with everything that is known of it; `held` says why nobody will launch it."""
-    return _shown(shapes.Task, {**row, "held": held or msgspec.UNSET})
+    artifacts = [
+        {**artifact, "link": f"/v1/codex/tasks/{row['taskId']}/artifacts/{artifact['id']}"}
+        for artifact in row["artifacts"]
+    ]
+    return _shown(shapes.Task, {**row, "artifacts": artifacts, "held": held or msgspec.UNSET})
 
 
 def listed(row: Mapping[str, Any]) -> shapes.ListedTask:

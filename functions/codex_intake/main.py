@@ -2,8 +2,8 @@
 
 In:     POST /codex/tasks (CodexTask protobuf), POST /v1/codex/tasks (JSON), GET /v1/codex/tasks,
         GET /v1/codex/tasks/{id}, GET /v1/codex/tasks/{id}/timeline (JSON, or followed as text/event-stream),
-        POST /v1/codex/tasks/{id}/cancel (API token); broker: task.requested, a Kafka record;
-        POST /dead-letters (the broker); GET /openapi.json
+        GET /v1/codex/tasks/{id}/artifacts/{artifactId}, POST /v1/codex/tasks/{id}/cancel (API token);
+        broker: task.requested, a Kafka record; POST /dead-letters (the broker); GET /openapi.json
 Out:    task.accepted, task.cancel-requested, task.finished
 Writes: ideas, tasks, task_runs, codex_tasks, run_events, coalesced_deliveries, outbox, dead_letters
 """
@@ -42,6 +42,7 @@ edge.route("POST", "/dead-letters")(doors.bury)
 edge.route("GET", "/v1/codex/tasks")(views.list)
 edge.route("GET", "/v1/codex/tasks/<uuid:task_id>")(views.status)
 edge.route("GET", "/v1/codex/tasks/<uuid:task_id>/timeline")(views.timeline)
+edge.route("GET", "/v1/codex/tasks/<uuid:task_id>/artifacts/<uuid:artifact_id>")(views.artifact)
 edge.route("POST", "/v1/codex/tasks/<uuid:task_id>/cancel")(views.cancel)
 edge.route("GET", "/openapi.json")(lambda _request: Response(openapi.document(), content_type="application/json"))
 

@@ -29,7 +29,7 @@ _ERRORS: Mapping[int, tuple[str, Mapping[str, Any]]] = {
     400: ("What was sent cannot be read, or does not fit.", {}),
     401: ("There is no token, or it is not known.", {"WWW-Authenticate": str}),
     403: ("The token lacks the scope.", {}),
-    404: ("The caller's tenant has no such task.", {}),
+    404: ("The caller's tenant has no such task, or the task no such artifact.", {}),
     405: ("The path has other methods.", {"Allow": str}),
     409: (
         "The key was used before with another body, or, with Retry-After, the same task is being accepted right now.",

@@ -103,6 +103,20 @@ OPERATIONS = (
         errors=(400, 404),
     ),
     Operation(
+        route="GET /v1/codex/tasks/{taskId}/artifacts/{artifactId}",
+        name="getArtifact",
+        summary="Get a file that a run left",
+        scope="tasks:read",
+        answers={
+            307: Answer(
+                about="Where the file is, for 15 minutes. No token is to be sent there.",
+                content={},
+                headers={"Location": str, "Cache-Control": Literal["private, no-store"]},
+            )
+        },
+        errors=(404,),
+    ),
+    Operation(
         route="POST /v1/codex/tasks/{taskId}/cancel",
         name="cancelTask",
         summary="Cancel a task, whatever state it is in",

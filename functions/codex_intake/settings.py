@@ -4,18 +4,20 @@ from dataclasses import dataclass
 
 from functions.codex_intake.orchestrate import Switches
 from functions.codex_intake.orchestrator_settings import OrchestratorSettings
-from shared.settings import env, flag, group, http_url, secret, switch
+from shared.artifacts.settings import S3Settings
+from shared.settings import env, flag, group, http_url, switch
 from shared.web.caller_settings import CallerSettings
+from shared.web.task_token_settings import TaskTokenSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(TaskTokenSettings):
     postgres_dsn: str = env("FACTEUR_POSTGRES_DSN")
     sink: str = env("K_SINK", http_url)
-    token_secret: str = env("FACTEUR_TOKEN_SECRET", secret)
     callers: CallerSettings = group(CallerSettings)
     callback_url: str = env("FACTEUR_CALLBACK_URL", http_url)
     memory_url: str = env("FACTEUR_MEMORY_URL", http_url)
+    artifacts: S3Settings = group(S3Settings)
     disable_dispatcher: bool = env("FACTEUR_DISABLE_DISPATCHER", flag, default=False)
     codex_tasks_enabled: bool = env("GRAF_CODEX_TASKS_ENABLED", switch, default=True)
     codex_tasks_open: bool = env("FACTEUR_CODEX_TASKS_OPEN", switch, default=False)

@@ -78,6 +78,7 @@ class Artifact(Shape, frozen=True):
     size: Natural | None
     sha256: str | None
     uri: str
+    link: Annotated[str, msgspec.Meta(description="The path that leads to its content, for some minutes at a time.")]
 
 
 class Memory(Shape, frozen=True):
@@ -114,6 +115,7 @@ class Task(Shape, frozen=True):
     workflow_name: str | None
     accepted_at: datetime
     launched_at: datetime | None
+    last_report_at: Annotated[datetime | None, msgspec.Meta(description="When its container was last heard of.")]
     finished_at: datetime | None
     artifacts: list[Artifact]
     memory: Memory

@@ -1,5 +1,6 @@
 """What may be asked about tasks that were accepted, and done about them, over HTTP."""
 
+import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,13 @@ from functions.codex_intake import answers, questions, shapes
 from functions.codex_intake.settings import Settings
 from shared import telemetry
 from shared.domain.cursors import EntryId
-from shared.domain.errors import NotFound
+from shared.domain.errors import NotFound, Unauthenticated
+from shared.domain.task_token import REFUSED, Scope, check_task_token, is_task_token
 from shared.domain.timeline import Entry
 from shared.domain.token import Caller
 from shared.web.deferred import Deferred
 from shared.web.edge import document
-from shared.web.requests import read_body
+from shared.web.requests import bearer, read_body
 from shared.web.streams import Batch, Message, Streams
 
 if TYPE_CHECKING:
@@ -43,10 +45,22 @@ class Views:
         return document(shapes.TaskList([answers.listed(row) for row in page.tasks], following))
 
     def status(self, request: Request, task_id: UUID) -> Response:
+        task = self._own(request, task_id) if is_task_token(bearer(request)) else self._asked(request, task_id)
+        return document(answers.task(task, self._held(task)))
+
+    def _asked(self, request: Request, task_id: UUID) -> Mapping[str, Any]:
         task = wiring.views.status(task_id, self._caller(request, "tasks:read").tenant)
         if task is None:
             raise NotFound(_UNKNOWN)
-        return document(answers.task(task, self._held(task)))
+        return task
+
+    def _own(self, request: Request, task_id: UUID) -> Mapping[str, Any]:
+        """The task of the container that asks."""
+        attempt = check_task_token(self._settings.token_keys, task_id, bearer(request), Scope.TASK)
+        task = wiring.views.own_status(task_id, attempt)
+        if task is None:
+            raise Unauthenticated(REFUSED)
+        return task
 
     def _held(self, task: Mapping[str, Any]) -> str | None:
         """Why a task waits that nobody will launch."""
@@ -72,6 +86,16 @@ class Views:
             return Batch([_message(entry) for entry in story.entries], len(story.entries) == BATCH, story.over)
 
         return self._streams.answer(poll, str(after) if after else None)
+
+    def artifact(self, request: Request, task_id: UUID, artifact_id: UUID) -> Response:
+        tenant = self._caller(request, "tasks:read").tenant
+        found = wiring.views.artifact(task_id, tenant, artifact_id)
+        if found is None:
+            raise NotFound("there is no such artifact")
+        link = wiring.artifacts.download(found["key"], found["name"], found["contentType"], time.time())
+        return Response(
+            status=HTTPStatus.TEMPORARY_REDIRECT, headers={"Location": link, "Cache-Control": "private, no-store"}
+        )
 
     def cancel(self, request: Request, task_id: UUID) -> Response:
         caller = self._caller(request, "tasks:write")

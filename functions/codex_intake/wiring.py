@@ -3,6 +3,7 @@
 from functions.codex_intake.accept import Accept
 from functions.codex_intake.cancel import Cancel
 from functions.codex_intake.settings import Settings
+from shared.artifacts.links import links
 from shared.broker.publisher import HttpPublisher
 from shared.events.announcer import BackgroundAnnouncer
 from shared.postgres.database import Database
@@ -18,6 +19,7 @@ database = Database(settings.postgres_dsn)
 tasks = PgTasks(database)
 dead_letters = PgDeadLetters(database)
 views = PgTaskViews(database)
+artifacts = links(settings.artifacts, settings.callback_url, settings.token_keys)
 say = BackgroundAnnouncer(HttpPublisher(settings.sink), PgOutbox(database))
 accept = Accept(tasks, say)
 cancel = Cancel(PgRuns(database), say)

@@ -10,7 +10,7 @@ from typing import Any
 from shared.domain.ids import resource_name
 from shared.domain.job import Job
 from shared.domain.task import Mode, Run
-from shared.domain.token import mint_task_token
+from shared.domain.task_token import mint_task_token
 
 _NO_COMMAND: Sequence[str] = ()
 

@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 
 from shared.embeddings.settings import EmbeddingSettings
-from shared.settings import env, group, secret
+from shared.settings import env, group
 from shared.web.caller_settings import CallerSettings
+from shared.web.task_token_settings import TaskTokenSettings
 
 
 def _redis_url(raw: str) -> str:
@@ -15,8 +16,7 @@ def _redis_url(raw: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(EmbeddingSettings):
+class Settings(EmbeddingSettings, TaskTokenSettings):
     postgres_dsn: str = env("FACTEUR_POSTGRES_DSN")
     redis_url: str = env("FACTEUR_REDIS_URL", _redis_url)
-    token_secret: str = env("FACTEUR_TOKEN_SECRET", secret)
     callers: CallerSettings = group(CallerSettings)

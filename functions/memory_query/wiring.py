@@ -13,7 +13,7 @@ from shared.web.callers import ApiCallers
 settings = load(Settings)
 database = Database(settings.postgres_dsn)
 memories = PgMemories(database)
-access = Access(memories, settings.token_secret, ApiCallers(settings.callers))
+access = Access(memories, settings.token_keys, ApiCallers(settings.callers))
 recall = Recall(
     memories,
     embedder(settings.api_key, settings.base_url, settings.model, settings.dimension),

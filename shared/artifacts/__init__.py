@@ -1,1 +1,1 @@
-"""The door to artifact storage."""
+"""The door to artifact storage: S3 or a folder, and links to either."""

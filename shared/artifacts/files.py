@@ -1,84 +1,108 @@
-"""Artifacts as files, for the local twin: the same steps as with S3, on a folder.
-
-An upload URL is signed: it names the key, the size, the SHA-256 and the end of its life. Nothing else fits it,
-so what a container has uploaded can never be exchanged, not even by itself.
-"""
+"""Artifacts as files, for the local twin: the same steps as with S3, on a folder."""
 
 import hashlib
-import hmac
 import os
 import re
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urlencode
 
-from shared.domain.errors import Malformed, NotFound, Unauthenticated
+from shared.domain.artifact import Piece, Upload
+from shared.domain.errors import Malformed, NotFound, Rejected, Unavailable
 
-_KEY = re.compile(r"[0-9a-f-]{36}/[0-9]{1,6}/[0-9a-f-]{36}")
+# Keys of before 0010_artifacts.sql begin with the task.
+_KEY = re.compile(r"(?:tasks/)?[0-9a-f-]{36}/[0-9]{1,6}/[0-9a-f-]{36}(?:\.[0-9]{1,2})?")
 _PIECE = 256 * 1024
+_AWAY = "the folder of artifacts cannot be used: it is full, or not ours"
 
 
 class FileArtifacts:
-    """A folder of artifacts whose upload URLs begin with `base_url`."""
+    """A folder of artifacts."""
 
-    def __init__(self, folder: Path, base_url: str, key: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._base_url = base_url
-        self._key = key.encode()
 
-    def upload_url(self, key: str, size: int, sha256: str, expires: int) -> str:
-        """Where to PUT exactly these `size` bytes (`sha256` in hex), until the Unix time `expires`."""
-        signature = self._signature(key, size, sha256, expires)
-        query = {"size": size, "sha256": sha256, "expires": expires, "signature": signature}
-        return f"{self._base_url}/v1/artifacts/{key}?{urlencode(query)}"
-
-    def check(self, key: str, size: int, sha256: str, expires: int, signature: str, now: float) -> None:
-        """Unauthenticated unless the URL was made here and lives."""
-        expected = self._signature(key, size, sha256, expires)
-        if not hmac.compare_digest(expected.encode(), signature.encode()) or now > expires:
-            raise Unauthenticated("this link is not valid, or not any more")
-
-    def save(self, key: str, size: int, sha256: str, stream: BinaryIO) -> None:
+    def save(self, key: str, promised: Piece, stream: BinaryIO) -> None:
         """Stores the promised bytes under the key, once or again; Malformed if the stream brings others."""
-        path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        digest, written = hashlib.sha256(), 0
+        if not self._stored(self._path(key), promised, _pieces(stream, promised.size + 1)):
+            raise Malformed("these are not the bytes that were promised: size and sha256 must fit")
+
+    def open(self, key: str) -> tuple[BufferedReader, int]:
+        """What is stored under the key, to be closed by the caller, and its size; NotFound if nothing is."""
         try:
-            with unfinished.open("wb") as file:
-                for piece in _pieces(stream, size + 1):
-                    digest.update(piece)
-                    written += file.write(piece)
-                file.flush()
-                os.fsync(file.fileno())
-            if (written, digest.hexdigest()) != (size, sha256):
-                raise Malformed("these are not the bytes that were promised: size and sha256 must fit")
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+            file = self._path(key).open("rb")
+        except FileNotFoundError:
+            raise NotFound("nothing was uploaded here, or not all of it") from None
+        except OSError:
+            raise Unavailable(_AWAY) from None
+        return file, os.fstat(file.fileno()).st_size
 
     def digest(self, key: str) -> tuple[int, str]:
         """Size in bytes and SHA-256 in hex of what was stored; NotFound if nothing was."""
-        try:
-            with self._path(key).open("rb") as file:
-                return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
-        except FileNotFoundError:
-            raise NotFound("nothing was uploaded here") from None
+        file, size = self.open(key)
+        with file:
+            return size, hashlib.file_digest(file, "sha256").hexdigest()
+
+    def join(self, upload: Upload) -> None:
+        """Makes one of the parts; NotFound if one is missing, Rejected if they are not what was promised."""
+        content = (piece for key in upload.part_keys for piece in self._content(key))
+        if not self._stored(self._path(upload.key), Piece(upload.size, upload.sha256), content):
+            raise Rejected("the parts do not have the size and sha256 that were promised: upload them again")
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Takes away what is stored under the keys, if anything is."""
+        for key in keys:
+            try:
+                self._path(key).unlink(missing_ok=True)
+            except OSError:
+                raise Unavailable(_AWAY) from None
+
+    def tidy(self, age_seconds: float) -> None:
+        """Takes away what was being written that long ago, by a process that is gone."""
+        for path in self._folder.glob("tasks/*/*/.*"):
+            try:
+                if path.stat().st_mtime < time.time() - age_seconds:
+                    path.unlink()
+            except FileNotFoundError:
+                continue
 
     def uri(self, key: str) -> str:
         """The lasting name of the artifact."""
         return f"file:///artifacts/{key}"
 
+    def _stored(self, path: Path, promised: Piece, content: Iterable[bytes]) -> bool:
+        """Whether the content is what was promised; then, and only then, it is there afterwards."""
+        unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        digest, written = hashlib.sha256(), 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with unfinished.open("wb") as file:
+                for piece in content:
+                    digest.update(piece)
+                    written += file.write(piece)
+                file.flush()
+                os.fsync(file.fileno())
+            fits = (written, digest.hexdigest()) == (promised.size, promised.sha256)
+            if fits:
+                unfinished.replace(path)
+            return fits
+        except OSError:
+            raise Unavailable(_AWAY) from None
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def _content(self, key: str) -> Iterator[bytes]:
+        file, size = self.open(key)
+        with file:
+            yield from _pieces(file, size)
+
     def _path(self, key: str) -> Path:
         if not _KEY.fullmatch(key):
             raise NotFound("there is no such artifact")
         return self._folder / key
-
-    def _signature(self, key: str, size: int, sha256: str, expires: int) -> str:
-        text = f"facteur upload {key} {size} {sha256} {expires}"
-        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
 
 
 def _pieces(stream: BinaryIO, limit: int) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from shared.cli.config import ConfigFile, config, environment
 from shared.cli.demo import demo
 from shared.cli.dev import dev
 from shared.cli.dlq import dlq
+from shared.cli.runner import runner
 from shared.cli.token import token
 from shared.domain.errors import FacteurError
 from shared.postgres.migrations import migrate as apply_migrations
@@ -24,6 +25,7 @@ app.command()(demo)
 app.command()(dev)
 app.add_typer(config, name="config")
 app.add_typer(dlq, name="dlq")
+app.add_typer(runner, name="runner")
 app.add_typer(token, name="token")
 
 

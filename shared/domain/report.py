@@ -31,18 +31,6 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
-    """A file that a container wants to leave: `size` in bytes, `sha256` in hex, `key` chosen by us."""
-
-    id: UUID
-    name: str
-    size: int
-    sha256: str
-    content_type: str
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
 class End:
     """How a batch ends its run: `reason` for people if it failed, `result` if it did not."""
 

@@ -1,26 +1,19 @@
-"""Bearer tokens: API tokens (known by their hash) and task tokens (bound to one attempt).
-
-A task token is an HMAC of the task and the attempt, so every function that holds the key can make
-and check it, nothing needs to be stored in clear, and a replayed submission gets the same bytes.
-"""
+"""API tokens: callers known by the hash of a bearer token, or by their Kubernetes ServiceAccount."""
 
 import hashlib
 import hmac
 import re
-from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from shared.domain.errors import Forbidden, Unauthenticated
+from shared.domain.task_token import REFUSED
 
-_TASK_TOKEN = re.compile(r"fct_([0-9]{1,6})_[A-Za-z0-9_-]{43}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _MAX_JWT = 8192
 _SERVICE_ACCOUNT = re.compile(r"system:serviceaccount:[a-z0-9-]{1,63}:[a-z0-9.-]{1,253}")
-_REFUSED = "the bearer token is missing or not valid here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +24,6 @@ class Caller:
     tenant: str
     scopes: frozenset[str]
     token_sha256: bytes = b""  # of callers that are known by other means than a token of ours
-
-
-def mint_task_token(key: str, task_id: UUID, attempt: int) -> str:
-    """The token of one attempt of one task."""
-    digest = hmac.new(key.encode(), f"facteur task {task_id} {attempt}".encode(), hashlib.sha256).digest()
-    return f"fct_{attempt}_{urlsafe_b64encode(digest).decode().rstrip('=')}"
-
-
-def check_task_token(key: str, task_id: UUID, token: str | None) -> int:
-    """The attempt that `token` belongs to; Unauthenticated, always in the same words, otherwise."""
-    shape = _TASK_TOKEN.fullmatch(token or "")
-    attempt = int(shape.group(1)) if shape else 0
-    if not hmac.compare_digest(mint_task_token(key, task_id, attempt).encode(), (token or "").encode()):
-        raise Unauthenticated(_REFUSED)
-    return attempt
-
-
-def is_task_token(token: str | None) -> bool:
-    """Whether the token has the shape of a task token (and so is never an API token)."""
-    return _TASK_TOKEN.fullmatch(token or "") is not None
 
 
 def token_sha256(token: str) -> bytes:
@@ -68,7 +41,7 @@ def find_caller(callers: Sequence[Caller], token: str | None) -> Caller | None:
 def permitted(caller: Caller | None, scope: str) -> Caller:
     """The caller; Unauthenticated if there is none, Forbidden if it lacks `scope`."""
     if caller is None:
-        raise Unauthenticated(_REFUSED)
+        raise Unauthenticated(REFUSED)
     if scope not in caller.scopes:
         raise Forbidden(f"this token does not have the scope {scope}")
     return caller

@@ -14,8 +14,10 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
+from shared.domain.artifact import MAX_PART
+
 BODY_BYTES = 2 * 1024 * 1024
-ARTIFACT_BYTES = 64 * 1024 * 1024
+ARTIFACT_BYTES = MAX_PART
 RETRY_SECONDS = 3.0
 RETRY_PAUSE = 0.1
 SILENCE_SECONDS = 120.0
@@ -35,7 +37,7 @@ UNTRUSTED = re.compile(r"x-forwarded-.*|forwarded|x-real-ip", re.IGNORECASE)
 TASK = r"/v1/codex/tasks/[^/]+"
 ROUTES = (
     (re.compile(r"/codex/tasks|/v1/codex/tasks|/openapi\.json"), "codex-intake"),
-    (re.compile(rf"{TASK}|{TASK}/timeline|{TASK}/cancel"), "codex-intake"),
+    (re.compile(rf"{TASK}|{TASK}/timeline|{TASK}/cancel|{TASK}/artifacts/[^/]+"), "codex-intake"),
     (re.compile(rf"{TASK}/events|{TASK}/artifacts|{TASK}/artifacts/[^/]+/commit"), "callback"),
     (re.compile(r"/v1/artifacts/.+"), "callback"),
     (re.compile(rf"{TASK}/memory|{TASK}/memory/query"), "memory-query"),

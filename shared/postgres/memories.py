@@ -6,6 +6,7 @@ from uuid import UUID
 
 from shared.domain.memory import Memory, Recalled
 from shared.domain.memory_index import Filters, MemoryRow, Text
+from shared.domain.task_token import GRACE_SECONDS
 from shared.events.event import Event
 from shared.postgres import inbox, outbox, runs
 from shared.postgres.database import Cursor, Database, Row
@@ -106,7 +107,11 @@ FROM unnest(%(memories)s::uuid[], %(scores)s::real[]) WITH ORDINALITY AS shown (
 ON CONFLICT DO NOTHING
 """
 
-_PROMPT = "SELECT prompt, tenant, attempt FROM codex_kb.codex_tasks WHERE id = %(task)s"
+_PROMPT = """
+SELECT prompt, tenant, attempt,
+    coalesce(finished_at > now() - %(grace)s * interval '1 second', true) AS accepted
+FROM codex_kb.codex_tasks WHERE id = %(task)s
+"""
 
 
 class PgMemories:
@@ -163,10 +168,10 @@ class PgMemories:
         }
         self._database.do(_EXPOSE, parameters)
 
-    def prompt(self, task: UUID) -> tuple[str, str, int] | None:
-        """Prompt, tenant and attempt of a task; None for an unknown one."""
-        row = self._database.one(_PROMPT, {"task": task})
-        return (row["prompt"], row["tenant"], row["attempt"]) if row else None
+    def prompt(self, task: UUID) -> tuple[str, str, int | None] | None:
+        """Prompt, tenant and the attempt whose token works (None once the grace is over); None for an unknown task."""
+        row = self._database.one(_PROMPT, {"task": task, "grace": GRACE_SECONDS})
+        return (row["prompt"], row["tenant"], row["attempt"] if row["accepted"] else None) if row else None
 
 
 def _filters(filters: Filters) -> dict[str, Any]:

@@ -1,63 +1,81 @@
 """What containers report, recorded once per event id."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from shared.domain.errors import Conflict, NotFound
-from shared.domain.report import End, Recorded, Report, Upload
+from shared.domain.errors import Conflict, NotFound, Unauthenticated
+from shared.domain.report import End, Recorded, Report
 from shared.domain.run import RunState
+from shared.domain.task_token import GRACE_SECONDS, REFUSED
 from shared.events.event import Event
 from shared.postgres import outbox, runs
-from shared.postgres.database import Cursor, Database
+from shared.postgres.database import Cursor, Database, Row
 
-# Locked: two batches of one run are recorded one after the other.
-_LOCK = "SELECT attempt, status, traceparent FROM codex_kb.codex_tasks WHERE id = %(id)s FOR UPDATE"
+# In a statement of its own, so that the next one sees what the other writers of this run have committed.
+_LOCK = "SELECT attempt, status FROM codex_kb.codex_tasks WHERE id = %(id)s FOR UPDATE"
 
-_KNOWN = "SELECT event_id FROM codex_kb.codex_task_events WHERE task_id = %(id)s AND event_id = ANY(%(event_ids)s)"
-
-_EVENT = """
-INSERT INTO codex_kb.codex_task_events (task_id, attempt, event_id, sequence, event_type, content)
-VALUES (%(id)s, %(attempt)s, %(event_id)s, %(sequence)s, %(event_type)s, %(content)s)
-"""
-
-_SNAPSHOT = """
-INSERT INTO codex_kb.codex_task_snapshots (id, task_id, attempt, type, content, digest)
-VALUES (%(snapshot_id)s, %(id)s, %(attempt)s, %(type)s, %(text)s, %(digest)s)
-"""
-
-_USAGE = "UPDATE codex_kb.codex_tasks SET usage = usage || %(usage)s WHERE id = %(id)s"
-
-_GAPS = """
-SELECT previous + 1 AS first, sequence - 1 AS last FROM (
-    SELECT sequence, lag(sequence, 1, 0) OVER (ORDER BY sequence) AS previous
-    FROM codex_kb.codex_task_events WHERE task_id = %(id)s AND attempt = %(attempt)s
-) AS pairs
-WHERE sequence > previous + 1 ORDER BY first LIMIT 100
-"""
-
-_UPLOAD = """
-INSERT INTO codex_kb.codex_task_uploads (id, task_id, attempt, name, size, sha256, content_type, key)
-VALUES (%(upload_id)s, %(id)s, %(attempt)s, %(name)s, %(size)s, %(sha256)s, %(content_type)s, %(key)s)
-ON CONFLICT (id) DO NOTHING
-"""
-
-_FIND_UPLOAD = """
-SELECT id, name, size, sha256, content_type, key FROM codex_kb.codex_task_uploads
-WHERE id = %(upload_id)s AND task_id = %(id)s
-"""
-
-_COMMIT = """
-INSERT INTO codex_kb.artifacts (id, task_run_id, artifact_type, uri, checksum, metadata)
-VALUES (%(upload_id)s, %(id)s, 'file', %(uri)s, %(sha256)s, %(metadata)s)
-ON CONFLICT (id) DO NOTHING
+# One row, none for an unknown task. Statements in WITH see the state before them: what came now is `fresh`.
+_RECORD = """
+WITH task AS MATERIALIZED (
+    SELECT id, attempt, status, finished_at, usage,
+        CASE WHEN reported_attempt = attempt THEN reported_through ELSE 0 END AS through
+    FROM codex_kb.codex_tasks WHERE id = %(id)s
+), sent AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(%(events)s::jsonb) AS sent
+        (event_id text, sequence int, event_type text, content jsonb, usage jsonb, snapshot jsonb)
+), known AS (
+    SELECT count(*) AS events FROM codex_kb.codex_task_events JOIN sent USING (event_id) WHERE task_id = %(id)s
+), fresh AS (
+    INSERT INTO codex_kb.codex_task_events (task_id, attempt, event_id, sequence, event_type, content)
+    SELECT task.id, task.attempt, event_id, sequence, event_type, content FROM sent, task
+    WHERE task.attempt = %(attempt)s AND finished_at IS NULL
+    ORDER BY sequence
+    ON CONFLICT (task_id, event_id) DO NOTHING RETURNING event_id, sequence
+), taken AS (
+    INSERT INTO codex_kb.codex_task_snapshots (id, task_id, attempt, type, content, digest)
+    SELECT (snapshot->>'id')::uuid, %(id)s, %(attempt)s, snapshot->>'type', snapshot->>'content', snapshot->>'digest'
+    FROM fresh JOIN sent USING (event_id) WHERE snapshot IS NOT NULL
+), told AS (
+    INSERT INTO codex_kb.outbox (id, event)
+    SELECT %(outbox_id)s::uuid, %(outbox_event)s WHERE %(outbox_id)s IS NOT NULL AND EXISTS (SELECT FROM fresh)
+    ON CONFLICT DO NOTHING
+), pairs AS (
+    SELECT sequence, lag(sequence, 1, through) OVER (ORDER BY sequence) AS previous
+    FROM task, LATERAL (
+        SELECT sequence FROM codex_kb.codex_task_events AS stored
+        WHERE stored.task_id = task.id AND stored.attempt = %(attempt)s AND stored.sequence > through
+        UNION SELECT sequence FROM fresh WHERE sequence > through
+    ) AS behind
+), gap AS (
+    SELECT previous + 1 AS first, sequence - 1 AS last FROM pairs WHERE sequence > previous + 1
+    ORDER BY first LIMIT 100
+), noted AS (
+    UPDATE codex_kb.codex_tasks SET last_report_at = now(), reported_attempt = task.attempt,
+        reported_through = coalesce((SELECT min(first) - 1 FROM gap), (SELECT max(sequence) FROM pairs), through),
+        usage = CASE WHEN %(uses)s THEN task.usage || (
+            SELECT coalesce(jsonb_object_agg(key, total), '{}') FROM (
+                SELECT key, sum(number) + coalesce((task.usage->>key)::numeric, 0) AS total
+                FROM fresh JOIN sent USING (event_id), LATERAL (
+                    SELECT key, value::numeric AS number FROM jsonb_each_text(sent.usage)
+                ) AS used
+                GROUP BY key
+            ) AS sums
+        ) ELSE task.usage END
+    FROM task WHERE codex_tasks.id = task.id AND EXISTS (SELECT FROM fresh)
+)
+SELECT task.attempt, status, known.events AS known, (SELECT count(*) FROM fresh) AS accepted,
+    finished_at < now() - %(grace)s * interval '1 second' AS forgotten,
+    ARRAY(SELECT ARRAY[first, last] FROM gap ORDER BY first) AS gaps
+FROM task, known
 """
 
 
 class PgReports:
-    """Events, snapshots and uploads of runs."""
+    """Events and snapshots of runs."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -67,106 +85,65 @@ class PgReports:
     ) -> Recorded:
         """Stores what is new of a batch, and ends the run if it says so.
 
-        Conflict if another attempt has taken over, or if the run has ended and the batch brings
-        anything new. Events that are known already change nothing, whatever the state.
+        NotFound for an unknown task, Conflict if another attempt has taken over, or if the run has ended and
+        the batch brings anything new; Unauthenticated once the grace after its end is over. Events that are
+        known already change nothing until then.
         """
+        parameters = _parameters(task, attempt, reports, announcement)
+        if end is None:
+            _, row = self._database.together((_LOCK, {"id": task}), (_RECORD, parameters))
+            return _recorded(row, attempt, len(reports))
 
         def work(cursor: Cursor) -> Recorded:
-            identity = {"id": task, "attempt": attempt}
-            state = self._locked_state(cursor, identity)
-            known = self._known(cursor, task, reports)
-            fresh = [report for report in reports if report.event_id not in known]
-            if fresh and state.final:
-                raise Conflict("the run has ended: nothing more is recorded")
-            for report in fresh:
-                _store(cursor, identity, report)
-            if fresh and end:
+            cursor.execute(_LOCK.encode(), {"id": task})
+            recorded = _recorded(cursor.execute(_RECORD.encode(), parameters).fetchone(), attempt, len(reports))
+            if recorded.accepted:
                 runs.finish(cursor, task, attempt, end.state, end.reason, end.result)
-                state = end.state
-            if fresh and announcement:
-                outbox.add(cursor, announcement)
-            gaps = cursor.execute(_GAPS.encode(), identity).fetchall()
-            ranges = tuple((gap["first"], gap["last"]) for gap in gaps)
-            return Recorded(len(fresh), len(reports) - len(fresh), ranges, state)
+                return replace(recorded, status=end.state)
+            return recorded
 
         return self._database.transaction(work)
-
-    @staticmethod
-    def _locked_state(cursor: Cursor, identity: dict[str, Any]) -> RunState:
-        row = cursor.execute(_LOCK.encode(), identity).fetchone()
-        if row is None:
-            raise NotFound("there is no such task")
-        if row["attempt"] != identity["attempt"]:
-            raise Conflict("another attempt of this task has taken over")
-        return RunState(row["status"])
-
-    @staticmethod
-    def _known(cursor: Cursor, task: UUID, reports: Sequence[Report]) -> set[str]:
-        parameters = {"id": task, "event_ids": [report.event_id for report in reports]}
-        return {row["event_id"] for row in cursor.execute(_KNOWN.encode(), parameters).fetchall()}
 
     def canceled_by(self, task: UUID) -> str | None:
         """Who wanted the task to end; None if nobody did."""
         return runs.canceled_by(self._database, task)
 
-    def begin_upload(self, task: UUID, attempt: int, upload: Upload) -> None:
-        """Notes an upload that was promised; the same one twice is once. Conflict once the attempt is over."""
 
-        def work(cursor: Cursor) -> None:
-            identity = {"id": task, "attempt": attempt}
-            if self._locked_state(cursor, identity).final:
-                raise Conflict("the run has ended: nothing more is kept")
-            cursor.execute(_UPLOAD.encode(), identity | _upload_columns(task, upload))
-
-        self._database.transaction(work)
-
-    def upload(self, task: UUID, upload_id: UUID) -> Upload:
-        """An upload that was promised; NotFound if it was not."""
-        row = self._database.one(_FIND_UPLOAD, {"id": task, "upload_id": upload_id})
-        if row is None:
-            raise NotFound("there is no such artifact")
-        return Upload(**row)
-
-    def commit_upload(self, task: UUID, upload: Upload, uri: str) -> None:
-        """Makes a verified upload an artifact; twice is once."""
-        metadata = {
-            "name": upload.name,
-            "size": upload.size,
-            "contentType": upload.content_type,
-            "key": upload.key,
-        }
-        columns = _upload_columns(task, upload) | {"uri": uri, "metadata": Jsonb(metadata)}
-        self._database.do(_COMMIT, columns)
+def _parameters(task: UUID, attempt: int, reports: Sequence[Report], announcement: Event | None) -> dict[str, Any]:
+    told = outbox.stored(announcement) if announcement else {"id": None, "event": None}
+    return {
+        "id": task,
+        "attempt": attempt,
+        "events": Jsonb([_columns(report) for report in reports]),
+        "uses": any(report.usage for report in reports),
+        "outbox_id": told["id"],
+        "outbox_event": told["event"],
+        "grace": GRACE_SECONDS,
+    }
 
 
-def _store(cursor: Cursor, identity: dict[str, Any], report: Report) -> None:
-    columns = {
+def _columns(report: Report) -> dict[str, Any]:
+    snapshot = report.snapshot
+    return {
         "event_id": report.event_id,
         "sequence": report.sequence,
         "event_type": report.event_type,
-        "content": Jsonb(report.content),
+        "content": report.content,
+        "usage": report.usage or None,
+        "snapshot": snapshot
+        and {"id": str(snapshot.id), "type": snapshot.type, "content": snapshot.content, "digest": snapshot.digest},
     }
-    cursor.execute(_EVENT.encode(), identity | columns)
-    if report.snapshot:
-        snapshot = report.snapshot
-        values = {
-            "snapshot_id": snapshot.id,
-            "type": snapshot.type,
-            "text": snapshot.content,
-            "digest": snapshot.digest,
-        }
-        cursor.execute(_SNAPSHOT.encode(), identity | values)
-    if report.usage:
-        cursor.execute(_USAGE.encode(), identity | {"usage": Jsonb(dict(report.usage))})
 
 
-def _upload_columns(task: UUID, upload: Upload) -> dict[str, Any]:
-    return {
-        "id": task,
-        "upload_id": upload.id,
-        "name": upload.name,
-        "size": upload.size,
-        "sha256": upload.sha256,
-        "content_type": upload.content_type,
-        "key": upload.key,
-    }
+def _recorded(row: Row | None, attempt: int, sent: int) -> Recorded:
+    if row is None:
+        raise NotFound("there is no such task")
+    if row["attempt"] != attempt:
+        raise Conflict("another attempt of this task has taken over")
+    if row["forgotten"]:
+        raise Unauthenticated(REFUSED)
+    state = RunState(row["status"])
+    if state.final and row["known"] < sent:
+        raise Conflict("the run has ended: nothing more is recorded")
+    gaps = tuple((first, last) for first, last in row["gaps"])
+    return Recorded(row["accepted"], sent - row["accepted"], gaps, state)

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.domain.cursors import EntryId, TaskCursor
+from shared.domain.task_token import GRACE_SECONDS
 from shared.domain.timeline import Entry, Page, Story, Wanted
 from shared.postgres.database import Database, Row
 
@@ -24,14 +25,24 @@ SELECT codex_tasks.id::text AS "taskId", status, reason, result, stage, mode, re
     attempt AS attempts, priority, deadline_seconds AS "deadlineSeconds", tags, targets, metadata, usage,
     orchestration, kubernetes_job_name AS "jobName", argo_workflow_name AS "workflowName",
     codex_tasks.created_at AS "acceptedAt", launched_at AS "launchedAt", finished_at AS "finishedAt",
-    cancel_requested_at IS NOT NULL AS "cancelRequested",
+    last_report_at AS "lastReportAt", cancel_requested_at IS NOT NULL AS "cancelRequested",
     (SELECT coalesce(jsonb_agg(jsonb_build_object('id', artifacts.id, 'name', artifacts.metadata->>'name',
         'size', artifacts.metadata->'size', 'sha256', checksum, 'uri', uri) ORDER BY artifacts.created_at), '[]')
      FROM codex_kb.artifacts WHERE task_run_id = codex_tasks.id) AS artifacts,
     (SELECT jsonb_build_object('stored', count(*), 'embedded', count(embedding), 'models',
         coalesce(jsonb_agg(DISTINCT model) FILTER (WHERE model IS NOT NULL), '[]'))
      FROM codex_kb.codex_task_memory_index WHERE task_id = codex_tasks.id) AS memory
-FROM codex_kb.codex_tasks WHERE codex_tasks.id = %(id)s AND tenant = %(tenant)s
+FROM codex_kb.codex_tasks
+WHERE codex_tasks.id = %(id)s AND (tenant = %(tenant)s
+    OR attempt = %(attempt)s AND coalesce(finished_at > now() - %(grace)s * interval '1 second', true))
+"""
+
+_ARTIFACT = """
+SELECT artifacts.metadata->>'key' AS key, artifacts.metadata->>'name' AS name,
+    artifacts.metadata->>'contentType' AS "contentType"
+FROM codex_kb.artifacts JOIN codex_kb.codex_tasks ON codex_tasks.id = task_run_id
+WHERE artifacts.id = %(artifact_id)s AND codex_tasks.id = %(id)s AND tenant = %(tenant)s
+    AND artifacts.metadata ? 'key'
 """
 
 # One row of nulls for a task of which there is nothing more to tell, none for an unknown one. Of what is
@@ -104,7 +115,19 @@ class PgTaskViews:
 
     def status(self, task_id: UUID, tenant: str) -> Mapping[str, Any] | None:
         """The task as the API shows it, None if the tenant has no such task."""
-        return self._database.one(_STATUS, {"id": task_id, "tenant": tenant})
+        return self._status(task_id, tenant, None)
+
+    def own_status(self, task_id: UUID, attempt: int) -> Mapping[str, Any] | None:
+        """The same for one attempt of it, None once its token has no use any more."""
+        return self._status(task_id, None, attempt)
+
+    def _status(self, task_id: UUID, tenant: str | None, attempt: int | None) -> Mapping[str, Any] | None:
+        parameters = {"id": task_id, "tenant": tenant, "attempt": attempt, "grace": GRACE_SECONDS}
+        return self._database.one(_STATUS, parameters)
+
+    def artifact(self, task_id: UUID, tenant: str, artifact_id: UUID) -> Mapping[str, Any] | None:
+        """Key, name and contentType of a file that the task left, None if the tenant's task has no such file."""
+        return self._database.one(_ARTIFACT, {"id": task_id, "tenant": tenant, "artifact_id": artifact_id})
 
     def timeline(self, task_id: UUID, tenant: str) -> Sequence[Entry]:
         """Everything that happened to the task, oldest first; empty if the tenant has no such task."""

@@ -6,9 +6,9 @@ import contextlib
 import http.client
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import urlsplit
 
 from shared.runner.environment import is_http_url, read_token
@@ -26,12 +26,15 @@ class Client:
         self._token_file = token_file
         self._trace = {"traceparent": traceparent} if traceparent else {}
 
-    def json(self, method: str, url: str, body: bytes | None = None, until: float | None = None) -> dict[str, Any]:
+    def json(
+        self, method: str, url: str, body: bytes | None = None, until: float | None = None, timeout: float = TIMEOUT
+    ) -> dict[str, Any]:
         """The JSON object that the other side answers; never later than `until` (monotonic seconds)."""
         headers = {"Authorization": f"Bearer {read_token(self._token_file)}", **self._trace}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        timeout = TIMEOUT if until is None else min(TIMEOUT, max(_LEAST_TIMEOUT, until - time.monotonic()))
+        if until is not None:
+            timeout = min(timeout, max(_LEAST_TIMEOUT, until - time.monotonic()))
         try:
             answer = json.loads(_exchange(method, url, body, headers, timeout))
         except (ValueError, RecursionError):
@@ -40,15 +43,15 @@ class Client:
             raise Away("something other than facteur answers at this address")
         return answer
 
-    def put(self, url: str, body: BinaryIO, headers: Mapping[str, str], timeout: float) -> None:
-        """Streams a file to a signed URL. The token is not for that place, so it is not sent."""
+    def put(self, url: str, body: Iterable[bytes], headers: Mapping[str, str], timeout: float) -> None:
+        """Streams a body to a signed URL; a header tells its length. The token is not for that place: it stays here."""
         if not is_http_url(url):
             raise RunnerError("the callback named an upload address that is no http or https URL")
         _exchange("PUT", url, body, {**headers, **self._trace}, timeout)
 
 
 def _exchange(
-    method: str, url: str, body: bytes | BinaryIO | None, headers: Mapping[str, str], timeout: float
+    method: str, url: str, body: bytes | Iterable[bytes] | None, headers: Mapping[str, str], timeout: float
 ) -> bytes:
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
@@ -76,7 +79,7 @@ def _judge(status: int, retry_after: str | None) -> None:
         return
     if status in (401, 403):
         raise Refused(f"the task token is not accepted ({status}): it is wrong, or its attempt is over")
-    if status == 409:
+    if status == 409 and retry_after is None:
         raise Fenced("this attempt is over: it has ended, or a later attempt has taken its place")
     if status in (400, 413, 422):
         raise Unacceptable(f"what was sent is not accepted ({status})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import deque
@@ -18,7 +19,11 @@ _MAX_BATCH = 100
 
 
 class Delivery:
-    """The events of one attempt on their way to the callback."""
+    """The events of one attempt on their way to the callback.
+
+    Any thread may report; one at a time sends, and keeps nobody from putting events into the spool.
+    With `news` set, a report only spools its event and sets it: whoever waits for that calls `send`.
+    """
 
     def __init__(self, client: Client, url: str, spool: Spool, name: str) -> None:
         self._client = client
@@ -27,25 +32,41 @@ class Delivery:
         self._name = name
         self._waiting = deque(spool.waiting())
         self._over: RunnerError | None = None
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # of the spool and what waits
+        self._sending = threading.RLock()
         self._backoff = Backoff()
-        self._not_before = 0.0
         self._asked_to_wait = False
+        self.not_before = 0.0
+        self.reported_at = time.monotonic()
+        self.news: threading.Event | None = None
         self.ended = any(entry.ends for entry in spool.entries())
+
+    @property
+    def delayed(self) -> bool:
+        """Whether events wait that the callback did not take yet."""
+        return bool(self._waiting)
 
     def report(self, event: Mapping[str, Any]) -> None:
         """Returns once the event is stored by the callback, or on disk while the callback is away."""
-        with self._lock:
-            self._add(event)
+        self._add(event)
+        news = self.news
+        if news is None:
+            self.send()
+        else:
+            news.set()
+
+    def send(self) -> None:
+        """Sends what waits, unless the callback is to be left alone for now."""
+        with self._sending:
             began = time.monotonic()
-            if began < self._not_before:
+            if began < self.not_before:
                 return
             try:
                 self._forward(None)
             except Away as away:
                 # A callback that hangs must not take most of the agent's time.
                 now = time.monotonic()
-                self._not_before = now + max(self._backoff.pause(away), 2 * (now - began))
+                self.not_before = now + max(self._backoff.pause(away), 2 * (now - began))
                 self._asked_to_wait = away.retry_after is not None
             else:
                 self._backoff.reset()
@@ -65,8 +86,8 @@ class Delivery:
         A callback that asked for time gets it, unless the matter is urgent.
         """
         if self._asked_to_wait and not urgent:
-            time.sleep(max(0.0, min(self._not_before, until) - time.monotonic()))
-        if not self._lock.acquire(timeout=max(0.0, until - time.monotonic())):
+            time.sleep(max(0.0, min(self.not_before, until) - time.monotonic()))
+        if not self._sending.acquire(timeout=max(0.0, until - time.monotonic())):
             raise Away("another thread is still reporting")
         try:
             persist(lambda: self._forward(until), until)
@@ -76,25 +97,27 @@ class Delivery:
                 "and are sent if this attempt is started again with the same spool"
             ) from None
         finally:
-            self._lock.release()
+            self._sending.release()
 
     def _add(self, event: Mapping[str, Any]) -> None:
-        if self._over is not None:
-            raise type(self._over)(str(self._over))
-        if self.ended:
-            raise RunnerError("the task is completed or failed already: nothing can follow")
-        sequence = self._spool.last + 1
-        entry = entry_of({"eventId": f"{self._name}-{sequence}", "sequence": sequence, **event})
-        if len(entry.line) > MAX_EVENT_BYTES:
-            raise Unacceptable(f"an event holds at most {MAX_EVENT_BYTES} bytes: make it an artifact")
-        try:
-            self._spool.append(entry)
-        except OSError as error:
-            # A full disk is a common way to fail, and the failure must still be told.
-            if not entry.ends:
-                raise RunnerError(f"the spool cannot be written ({error.strerror})") from None
-        self.ended = entry.ends
-        self._waiting.append(entry)
+        with self._lock:
+            if self._over is not None:
+                raise type(self._over)(str(self._over))
+            if self.ended:
+                raise RunnerError("the task is completed or failed already: nothing can follow")
+            self.reported_at = time.monotonic()
+            sequence = self._spool.last + 1
+            entry = entry_of({"eventId": f"{self._name}-{sequence}", "sequence": sequence, **event})
+            if len(entry.line) > MAX_EVENT_BYTES:
+                raise Unacceptable(f"an event holds at most {MAX_EVENT_BYTES} bytes: make it an artifact")
+            try:
+                self._spool.append(entry)
+            except OSError as error:
+                # A full disk is a common way to fail, and the failure must still be told.
+                if not entry.ends:
+                    raise RunnerError(f"the spool cannot be written ({error.strerror})") from None
+            self.ended = entry.ends
+            self._waiting.append(entry)
 
     def _forward(self, until: float | None) -> None:
         most, resent, refused = _MAX_BATCH, set[int](), None
@@ -109,9 +132,7 @@ class Delivery:
                 refused = error
                 self._leave_out(batch[0], error)
                 continue
-            for _ in batch:
-                self._waiting.popleft()
-            self._spool.confirm(batch[-1].sequence)
+            self._confirm(batch)
             if not batch[-1].ends:
                 self._send_again(answer.get("gaps"), resent)
         if refused is not None:
@@ -122,8 +143,7 @@ class Delivery:
         try:
             answer = self._client.json("POST", f"{self._url}/events", body, until)
         except (Fenced, Refused) as error:
-            self._over = error
-            self._waiting.clear()
+            self._give_up(error)
             raise
         if not isinstance(answer.get("accepted"), int):
             raise Away("something other than the callback answers at CODEX_CALLBACK_URL")
@@ -133,7 +153,9 @@ class Delivery:
         """The next events, small enough to send; what ends the attempt goes alone, after all gaps are filled."""
         batch: list[Entry] = []
         size = 0
-        for entry in self._waiting:
+        with self._lock:
+            waiting = list(itertools.islice(self._waiting, most + 1))
+        for entry in waiting:
             size += len(entry.line) + 1
             if batch and (entry.ends or len(batch) == most or size > MAX_EVENT_BYTES):
                 break
@@ -152,24 +174,37 @@ class Delivery:
             }
         )
         if note == entry:
+            self._give_up(error)
+            raise error
+        with self._lock:
+            self._waiting[0] = note
+
+    def _confirm(self, batch: Sequence[Entry]) -> None:
+        sent = {entry.sequence for entry in batch}
+        with self._lock:
+            while self._waiting and self._waiting[0].sequence in sent:
+                self._waiting.popleft()
+            self._spool.confirm(batch[-1].sequence)
+
+    def _give_up(self, error: RunnerError) -> None:
+        with self._lock:
             self._over = error
             self._waiting.clear()
-            raise error
-        self._waiting[0] = note
 
     def _send_again(self, gaps: object, resent: set[int]) -> None:
         """Queues what the callback misses, once a round: it may go on missing what never existed."""
         missing = [gap for gap in gaps if _is_gap(gap)] if isinstance(gaps, list) else []
         if not missing:
             return
-        waiting = {entry.sequence for entry in self._waiting} | resent
-        again = [
-            entry
-            for entry in self._spool.entries()
-            if entry.sequence not in waiting and any(first <= entry.sequence <= last for first, last in missing)
-        ]
+        with self._lock:
+            waiting = {entry.sequence for entry in self._waiting} | resent
+            again = [
+                entry
+                for entry in self._spool.entries()
+                if entry.sequence not in waiting and any(first <= entry.sequence <= last for first, last in missing)
+            ]
+            self._waiting.extendleft(reversed(again))
         resent.update(entry.sequence for entry in again)
-        self._waiting.extendleft(reversed(again))
 
 
 def _is_gap(gap: object) -> bool:

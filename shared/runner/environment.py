@@ -93,7 +93,7 @@ class _Reader:
     def text(self, name: str) -> str:
         path = self.filled(name)
         try:
-            return Path(path).read_text("utf-8") if path else ""
+            return Path(path).read_bytes().decode("utf-8") if path else ""
         except (OSError, ValueError):
             self._wrong.append(f"{name} does not name a readable file of UTF-8 text")
             return ""

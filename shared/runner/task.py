@@ -7,13 +7,16 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 from shared.runner import artifacts, memory
 from shared.runner.client import Client
+from shared.runner.content import Mask, clean, cut, sayable
+from shared.runner.courier import Courier
 from shared.runner.delivery import Delivery
 from shared.runner.environment import Environment, read_environment, read_token
 from shared.runner.errors import Fenced, RunnerError, Terminated
@@ -24,7 +27,6 @@ from shared.runner.termination import GRACE, Termination
 
 _PATIENCE = 60.0
 _MEMORY_PATIENCE = 10.0
-_MAX_TEXT = 64 * 1024
 
 Result = TypeVar("Result")
 
@@ -42,6 +44,8 @@ class Task:
         self.id = environment.task_id
         self.attempt = environment.attempt
         self.prompt = environment.prompt
+        self.deadline = environment.deadline
+        self.mask = Mask(environment.token_file)
         name = f"{self.id}-{self.attempt}"
         self._environment = environment
         self._client = Client(environment.token_file, environment.traceparent)
@@ -51,6 +55,11 @@ class Task:
 
     def __repr__(self) -> str:
         return f"Task({self.id!r}, attempt={self.attempt})"
+
+    @property
+    def token(self) -> str:
+        """The task's bearer token, as the file holds it now."""
+        return read_token(self._environment.token_file)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Task:
@@ -91,21 +100,38 @@ class Task:
     def ask(self, text: str, limit: int = 5) -> list[Memory]:
         """Memories near to `text`, the nearest first; Away if they cannot be had within some seconds."""
         url = self._environment.memory_url
-        return self._patiently(lambda: memory.answers(self._client, url, _clean(text), limit), _MEMORY_PATIENCE)
+        return self._patiently(lambda: memory.answers(self._client, url, clean(text), limit), _MEMORY_PATIENCE)
 
-    def progress(self, text: str) -> None:
-        """Says to people how far the work is."""
-        self._report("progress", self._text(text))
+    @contextmanager
+    def behind(self, heartbeat: float, over: Callable[[RunnerError], None]) -> Iterator[None]:
+        """Within this block a report returns once it is on disk; a thread sends it, and heartbeats while all is still.
 
-    def log(self, text: str) -> None:
-        """Keeps a line of detail."""
-        self._report("log", self._text(text))
+        `over` is called once, in that thread, when the callback refuses any more: with Fenced or Refused.
+        """
+        courier = Courier(self._delivery, heartbeat, self.heartbeat, over)
+        courier.start()
+        try:
+            yield
+        finally:
+            courier.stop()
+
+    def on_termination(self, listener: Callable[[int], None]) -> AbstractContextManager[None]:
+        """A block in which SIGTERM and SIGINT call `listener` at once; leaving it raises Terminated if one came."""
+        return self._termination.heard_by(listener)
+
+    def progress(self, content: str | Mapping[str, Any]) -> None:
+        """Says to people how far the work is: a text, or a JSON object."""
+        self._report("progress", sayable(content, self.mask))
+
+    def log(self, content: str | Mapping[str, Any]) -> None:
+        """Keeps a line of detail: a text, or a JSON object."""
+        self._report("log", sayable(content, self.mask))
 
     def heartbeat(self) -> None:
         """Says that the work goes on."""
         self._report("heartbeat", None)
 
-    def usage(self, **numbers: float) -> None:
+    def usage(self, /, **numbers: float) -> None:
         """Says what was used: any finite numbers by name."""
         for name, value in numbers.items():
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
@@ -116,7 +142,7 @@ class Task:
         """Keeps the state of what the task works on, `before` or `after` the work."""
         if when not in ("before", "after"):
             raise RunnerError('a snapshot is "before" or "after"')
-        text = self._redacted(content)
+        text = self.mask.text(clean(content))
         digest = hashlib.sha256(text.encode()).hexdigest()
         self._report("snapshot", None, snapshot={"type": when, "content": text, "digest": digest})
 
@@ -126,7 +152,8 @@ class Task:
         """Leaves a file with the task and returns the artifact's id. Of a path only the last part is told."""
         artifact = artifacts.measure(path_or_bytes, name, content_type)
         url = self._environment.callback_url
-        artifact_id = self._patiently(lambda: artifacts.leave(self._client, url, artifact), _PATIENCE)
+        leaving = artifacts.Leaving(self._client, url, artifact)
+        artifact_id = self._patiently(leaving, _PATIENCE + artifact.patience)
         content = {
             "artifactId": artifact_id,
             "name": artifact.name,
@@ -147,7 +174,7 @@ class Task:
 
     def _fail_with(self, error: BaseException) -> None:
         told = isinstance(error, Terminated)
-        until = time.monotonic() + GRACE if told else self._until()
+        until = self._termination.until if told else self._until()
         message = "terminated" if told else f"{type(error).__name__}: {error}".rstrip(": ")
         try:
             if not self._delivery.ended:
@@ -161,24 +188,16 @@ class Task:
         self._delivery.report({"eventType": kind, "content": content, **parts})
 
     def _patiently(self, work: Callable[[], Result], seconds: float) -> Result:
-        return persist(work, min(time.monotonic() + seconds, self._until()))
+        # The last seconds before the deadline are for the end.
+        return persist(work, min(time.monotonic() + seconds, self._until() - GRACE))
 
     def _until(self) -> float:
         deadline = self._environment.deadline
         return time.monotonic() + (_PATIENCE if deadline is None else deadline - time.time())
 
     def _text(self, text: str) -> str:
-        text = self._redacted(text)
-        return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}… (cut; {len(text)} characters in all)"
-
-    def _redacted(self, text: str) -> str:
-        return _clean(text).replace(read_token(self._environment.token_file), "[token]")
+        return cut(self.mask.text(clean(text)))
 
     def _close(self) -> None:
         self._termination.restore()
         self._spool.close()
-
-
-def _clean(text: Any) -> str:
-    """The text without what the callback cannot store: U+0000 and lone surrogates."""
-    return str(text).replace("\x00", "\ufffd").encode("utf-8", "replace").decode()

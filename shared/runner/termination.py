@@ -1,9 +1,12 @@
-"""SIGTERM as an exception, so that a task's block is left the ordinary way."""
+"""SIGTERM as an exception, so that a task's block is left the ordinary way; or as a call, while a child works."""
 
 from __future__ import annotations
 
 import signal
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -12,6 +15,8 @@ from shared.runner.errors import Terminated
 # Whoever sends SIGTERM to a container usually follows with SIGKILL, seldom sooner than after five seconds.
 GRACE = 4.0
 
+Listener = Callable[[int], None]
+
 
 class Termination:
     """Raises Terminated in the main thread at the first SIGTERM, while it is installed."""
@@ -19,7 +24,13 @@ class Termination:
     def __init__(self) -> None:
         self._previous: Any = None
         self._installed = False
-        self._told = False
+        self._told_at: float | None = None
+        self._listener: Listener | None = None
+
+    @property
+    def until(self) -> float:
+        """When everything has to be done (monotonic seconds)."""
+        return (time.monotonic() if self._told_at is None else self._told_at) + GRACE
 
     def install(self) -> None:
         """Only the main thread may do this; elsewhere SIGTERM keeps its meaning."""
@@ -29,11 +40,38 @@ class Termination:
 
     def restore(self) -> None:
         if self._installed:
-            # None stands for a handler that was not set from Python; it cannot be put back.
-            signal.signal(signal.SIGTERM, signal.SIG_DFL if self._previous is None else self._previous)
+            _put_back(signal.SIGTERM, self._previous)
             self._installed = False
 
-    def _tell(self, _number: int, _frame: FrameType | None) -> None:
-        if not self._told:
-            self._told = True
-            raise Terminated(128 + signal.SIGTERM)
+    @contextmanager
+    def heard_by(self, listener: Listener) -> Iterator[None]:
+        """Within this block every SIGTERM and SIGINT is a call of `listener`; leaving it raises Terminated then."""
+        heard: list[int] = []
+
+        def listen(number: int) -> None:
+            heard.append(number)
+            listener(number)
+
+        interrupt = signal.signal(signal.SIGINT, self._tell)
+        self._listener = listen
+        try:
+            yield
+        finally:
+            self._listener = None
+            _put_back(signal.SIGINT, interrupt)
+        if heard:
+            raise Terminated(128 + heard[0])
+
+    def _tell(self, number: int, _frame: FrameType | None) -> None:
+        first = self._told_at is None
+        if first:
+            self._told_at = time.monotonic()
+        if self._listener is not None:
+            self._listener(number)
+        elif first:
+            raise Terminated(128 + number)
+
+
+def _put_back(number: int, previous: Any) -> None:
+    # None stands for a handler that was not set from Python; it cannot be put back.
+    signal.signal(number, signal.SIG_DFL if previous is None else previous)

@@ -27,7 +27,7 @@ FUNCTIONS = (
     "memory-query",
 )
 _ROOT = Path(__file__).parents[2] / "functions"
-_THREADS = 32
+_THREADS = 48
 # Also how long an idle connection is kept: shorter than clients keep theirs, and their next POST fails.
 _HEADER_MILLISECONDS = 60_000
 _HEADER_BYTES = 32 * 1024

@@ -44,8 +44,9 @@ def test_the_wiring_alone_connects_use_cases_with_doors(function: str) -> None:
     }
     for path in modules(f"functions/{function}"):
         used = {".".join(name.split(".")[:2]) for name in imports(path)} & doors
-        # Which embedder to use is read from the environment by every function that embeds.
-        allowed = {"wiring.py": doors, "settings.py": {"shared.embeddings"}}.get(Path(path).name, set())
+        # Which embedder to use, and where artifacts are, several functions read from the environment.
+        read = {"shared.embeddings", "shared.artifacts"}
+        allowed = {"wiring.py": doors, "settings.py": read, "setting_groups.py": read}.get(Path(path).name, set())
         assert used <= allowed, path
 
 

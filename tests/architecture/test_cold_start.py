@@ -14,6 +14,7 @@ HEAVY = (
         "kubernetes",
         "pycurl",
         "openai",
+        "obstore",
         "httpx",
         "pydantic",
         "numpy",

@@ -42,6 +42,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "shared/local/demo/story.py",  # the demo is a client from outside
     ),
     "openai": ("shared/embeddings/",),
+    "obstore": ("shared/artifacts/",),
     "nacl": (
         "functions/discord_interaction/signature.py",
         "shared/local/state.py",  # makes the test key pair of a twin
@@ -56,6 +57,8 @@ DOORS: dict[str, tuple[str, ...]] = {
     "werkzeug": ("shared/web/edge.py",),
     "flask": (
         "shared/web/",
+        "functions/callback/artifacts.py",
+        "functions/callback/reporting.py",
         "functions/codex_intake/doors.py",
         "functions/codex_intake/questions.py",
         "functions/codex_intake/views.py",
@@ -67,6 +70,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "shared/web/",
         "shared/postgres/tasks.py",  # many tasks become one parameter
         # the shapes of what a function is sent and answers
+        "functions/callback/artifact_bodies.py",
         "functions/callback/bodies.py",
         "functions/codex_intake/answers.py",
         "functions/codex_intake/openapi.py",

@@ -74,8 +74,9 @@ def test_the_example_file_is_complete_for_all_functions(tmp_path: Path) -> None:
     (example,) = fences(DOCUMENT, "yaml")
     (tmp_path / "facteur.yaml").write_text(example)
     classes = [function_settings(kebab(function)) for function in FUNCTIONS]
-    environ = {CONFIG_FILE: str(tmp_path / "facteur.yaml"), "FACTEUR_TOKEN_SECRET": "s" * 32}
+    secrets = {"FACTEUR_TOKEN_SECRET": "s" * 32, "MINIO_SECRET_KEY": "s" * 32}
+    environ = {CONFIG_FILE: str(tmp_path / "facteur.yaml"), **secrets}
     origins = {setting.variable: setting.origin for setting in check([*classes, ServerSettings], environ)}
     required = {name for function in FUNCTIONS for name, default in _settings(function) if default == "required"}
     assert required < origins.keys()
-    assert [name for name, origin in origins.items() if origin != "file"] == ["FACTEUR_TOKEN_SECRET"]
+    assert [name for name, origin in origins.items() if origin != "file"] == [*secrets]

@@ -29,7 +29,9 @@ _BUILT = {
     CONTROLLER_MANAGER: "k8s.io/kubernetes/cmd/kube-controller-manager",
     "kubectl": "k8s.io/kubernetes/cmd/kubectl",
 }
+_STORE = _PROGRAMS / "object_store"
 _NEEDED = ("etcd", "kube-apiserver", CONTROLLER_MANAGER)
+_MINIO = "github.com/minio/minio"
 _MANIFESTS = {
     "knative.dev/eventing": [
         f"config/core/resources/{name}.yaml" for name in ("apiserversource", "pingsource", "trigger", "broker")
@@ -71,6 +73,20 @@ def crd_manifests(say: Say) -> list[dict[str, Any]]:
     return found
 
 
+def object_store(say: Say) -> Path:
+    """The program of MinIO; builds it if it is not there yet."""
+    target = CACHE / f"minio-{_digest(_STORE)}"
+    if not target.exists():
+        with _alone(say):
+            if not target.exists():
+                say("building MinIO, once; without Go's build cache it takes some minutes")
+                unfinished = target.with_suffix(".unfinished")
+                command = ["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", str(unfinished), _MINIO]
+                _run("building MinIO", command, say, _STORE)
+                unfinished.rename(target)
+    return target
+
+
 def _given(folder: Path) -> Path:
     if missing := [name for name in _NEEDED if not os.access(folder / name, os.X_OK)]:
         raise CannotStart(
@@ -98,14 +114,14 @@ def _build(target: Path, say: Say) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _run(what: str, command: list[str], say: Say) -> None:
+def _run(what: str, command: list[str], say: Say, module: Path = _PROGRAMS) -> None:
     """Run the command until it ends, with a sign of life now and then; nothing of it survives an interruption."""
     started = time.monotonic()
     with (
         tempfile.TemporaryFile() as output,
         subprocess.Popen(
             command,
-            cwd=_PROGRAMS,
+            cwd=module,
             env={**os.environ, "CGO_ENABLED": "0"},
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -5,17 +5,19 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from functions.embedder.embed import Embed
 from shared.domain.ids import run_id
 from shared.domain.task import Run
-from shared.domain.token import mint_task_token
+from shared.domain.task_token import mint_task_token
 from shared.embeddings import Embedder
 from shared.embeddings.offline import OfflineEmbedder
 from shared.events.catalogue import PING, TaskAccepted, announce
@@ -104,6 +106,17 @@ class Stage:
 
     def rows(self, statement: str, task: UUID | None = None, **parameters: Any) -> Sequence[Row]:
         return self.database.all(statement, {"task": task, **parameters})
+
+    def change(self, statement: str, task: UUID, **parameters: Any) -> None:
+        """Changes a row as time, or another function, would have changed it."""
+        assert self.database.do(statement, {"task": task, **parameters}) == 1
+
+    @contextmanager
+    def locked(self, task: UUID) -> Iterator[None]:
+        """Somebody else holds the task's row meanwhile."""
+        with psycopg.connect(self.dsn) as other:
+            other.execute("SELECT FROM codex_kb.codex_tasks WHERE id = %s FOR UPDATE", [task])
+            yield
 
     def status(self, task: UUID) -> tuple[str, str]:
         """Status and reason of a task."""

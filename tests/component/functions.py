@@ -93,7 +93,9 @@ def start(name: str, env: Mapping[str, str], log: Path, port: int | None = None)
     """Starts a function without waiting for it."""
     port = port or free_port()
     base = {
-        key: value for key, value in os.environ.items() if not key.startswith(("FACTEUR_", "GRAF_", "OPENAI_", "OTEL_"))
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("FACTEUR_", "GRAF_", "MINIO_", "OPENAI_", "OTEL_"))
     }
     with log.open("ab") as out:
         process = subprocess.Popen(

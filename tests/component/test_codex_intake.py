@@ -15,7 +15,7 @@ import pytest
 from google.protobuf import json_format
 
 from shared.domain.ids import event_delivery, resource_name, run_id
-from shared.domain.token import check_task_token
+from shared.domain.task_token import Scope, check_task_token
 from shared.events import codec
 from shared.events.catalogue import KAFKA_RECORD, TASK_REQUESTED
 from shared.events.event import Event
@@ -188,7 +188,7 @@ def test_a_json_task_is_answered_with_everything_its_caller_needs(intake: Functi
         },
         "duplicate": False,
     }
-    assert check_task_token(TOKEN_SECRET, UUID(task), document["callback"]["token"]) == 1
+    assert check_task_token([TOKEN_SECRET], UUID(task), document["callback"]["token"], Scope.TASK) == 1
     until(lambda: broker.events)
     assert [(event.type, event.subject) for event in broker.events] == [("ai.proompteng.codex.task.accepted.v1", task)]
     assert b"do it" not in (broker.events[0].data or b"")

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.domain.ids import resource_name
-from shared.domain.token import check_task_token
+from shared.domain.task_token import Scope, check_task_token
 from shared.events.catalogue import JOB_CHANGED, TaskCancelRequested, TaskFinished, TaskPrepared, announce
 from shared.events.event import Event
 from shared.postgres.runs import PgRuns
@@ -88,7 +88,7 @@ def test_a_prepared_task_becomes_a_job_with_all_that_its_container_needs(
     prompt, token = folder / "files" / "CODEX_PROMPT_FILE", folder / "files" / "CODEX_CALLBACK_TOKEN_FILE"
     assert prompt.read_text().startswith("Build the thing\n")
     assert "repository: o/r\nbase: main\nhead: codex/thing\n" in prompt.read_text()
-    assert check_task_token(TOKEN_SECRET, task, token.read_text().strip()) == 1
+    assert check_task_token([TOKEN_SECRET], task, token.read_text().strip(), Scope.EVENTS) == 1
     assert [path.stat().st_mode & 0o777 for path in (prompt, token)] == [0o600, 0o600]
     assert about(stage, broker, task) == ["run.launched.v1"]
     assert stage.status(task) == ("running", "")

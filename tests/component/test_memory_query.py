@@ -10,7 +10,7 @@ import pytest
 from urllib3 import BaseHTTPResponse
 
 from shared.domain.task import Target
-from shared.domain.token import mint_task_token
+from shared.domain.task_token import mint_task_token
 from shared.embeddings.offline import OfflineEmbedder
 from shared.embeddings.openai import OpenAIEmbedder
 from tests.component.conftest import COLLEAGUE_TOKEN, NO_PROXY, STRANGER_TOKEN, Stage, api_tokens

@@ -1,5 +1,6 @@
 """Metrics reach a collector as what was counted since the last time, and cost nothing without one."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ PROCESSED = "facteur_command_events_processed_total"
 FAILED = "facteur_command_events_failed_total"
 TAKEN = "facteur_intake_tasks_total"
 BURIED = "facteur_command_events_dlq_total"
+REPORTS = "facteur_callback_reports_total"
+EVENTS = "facteur_callback_events_total"
+REPORT_DURATION = "facteur_callback_duration_ms"
 LAUNCHES = "facteur_launches_total"
 DURATION = "facteur_command_events_duration_ms"
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -69,7 +73,9 @@ def test_what_was_counted_arrives_when_the_function_stops(
     assert {command: point.count for command, point in durations.items()} == {"task.requested": 4, "(unknown)": 2}
     assert all(0 < point.min <= point.max < 30_000 for point in durations.values())
     assert {metric.name: metric.unit for metric in collector.metrics} == {
-        name: instrument.unit for name, instrument in INSTRUMENTS.items() if name != LAUNCHES
+        name: instrument.unit
+        for name, instrument in INSTRUMENTS.items()
+        if name != LAUNCHES and not name.startswith("facteur_callback_")
     }
 
 
@@ -82,6 +88,24 @@ def test_launches_are_counted_by_how_they_ended(
             assert dispatcher.deliver(announce(TaskPrepared(task), "embedder", None)).status == 204
     assert collector.total(LAUNCHES, mode="direct", outcome="launched") == 2
     assert collector.total(LAUNCHES, mode="temporal", outcome="failed") == 1
+
+
+def test_reports_are_counted_by_what_became_of_them(
+    environment: dict[str, str], collector: Collector, stage: Stage, folder: Path
+) -> None:
+    task, token = stage.launch()
+    path = f"/v1/codex/tasks/{task}/events"
+    with running("callback", environment | {ENDPOINT: collector.url}, folder / "log") as callback:
+        for sequence, kind in ((1, "progress"), (1, "progress"), (2, "completed"), (3, "progress")):
+            event = {"eventId": f"e{sequence}", "sequence": sequence, "eventType": kind}
+            callback.post(path, json.dumps(event).encode(), token)
+        callback.post(path, b"[]", token)
+        callback.post(path, b"[]", {})
+    assert collector.total(EVENTS, outcome="accepted") == 2
+    assert collector.total(EVENTS, outcome="duplicate") == 1
+    outcomes = {"accepted": 3, "fenced": 1, "refused": 2}
+    assert {outcome: collector.total(REPORTS, outcome=outcome) for outcome in outcomes} == outcomes
+    assert {labels_of(point)["outcome"]: point.count for point in collector.points(REPORT_DURATION)} == outcomes
 
 
 @pytest.mark.parametrize(

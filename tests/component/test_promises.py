@@ -16,7 +16,7 @@ from uuid import uuid4
 import pytest
 import urllib3
 
-from shared.domain.token import mint_task_token
+from shared.domain.task_token import mint_task_token
 from shared.events.catalogue import (
     JOB_CHANGED,
     KAFKA_RECORD,

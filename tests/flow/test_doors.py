@@ -5,6 +5,7 @@ from functools import partial
 from uuid import UUID
 
 import pytest
+import urllib3
 
 from shared.local.demo import inputs
 from shared.local.demo.inputs import Input
@@ -98,6 +99,9 @@ def test_what_an_agent_leaves_is_a_real_commit(laptop: Laptop, tasks: Mapping[st
     (kept,) = [path for path in (laptop.state / "artifacts").rglob(artifact["id"]) if path.is_file()]
     assert kept.stat().st_size == artifact["size"]
     assert kept.read_text().startswith("From ") and (scratch / ".git").is_dir()
+    # By its link, which leads to another of the same URL.
+    got = urllib3.request("GET", laptop.info.url + artifact["link"], headers=laptop.bearer)
+    assert (got.status, got.data) == (200, kept.read_bytes())
 
 
 def test_replays_by_every_door_launch_nothing(laptop: Laptop, tasks: Mapping[str, UUID]) -> None:

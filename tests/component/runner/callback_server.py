@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from uuid import uuid4
+from uuid import NAMESPACE_URL, uuid5
 
 TASK = "0198c5a2-6d1f-7c3e-9a55-3f1f2e4d5c6b"
 TOKEN = "fct_1_" + "k" * 43
@@ -28,10 +28,12 @@ class Callback:
         self.answer_with: int | None = None  # a status for every request, None for the contract
         self.retry_after: int | None = None
         self.hangs = threading.Event()
+        self.store_hangs = threading.Event()
         self.max_body = MAX_BODY
         self.refuses: set[int] = set()  # sequence numbers that are wrong for ever
         self.loses: set[int] = set()  # sequence numbers that are confirmed once and not kept
         self.spoils = 0  # how many uploads are stored with a wrong byte
+        self.puts: list[int] = []  # what the next uploads are answered instead of being stored; 0 stores one
         self.events: dict[str, dict[str, Any]] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.batches: list[list[int]] = []
@@ -85,7 +87,7 @@ class Callback:
     def handle(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
         with self._lock:
             self.requests.append((method, path, headers))
-        if self.hangs.is_set():
+        if self.hangs.is_set() or (method == "PUT" and self.store_hangs.is_set()):
             self._released.wait(30)
             return 503, {}, {}
         if self.answer_with is not None:
@@ -131,14 +133,22 @@ class Callback:
         return 200, body, {}
 
     def _promise(self, asked: dict[str, Any]) -> Answer:
-        artifact = str(uuid4())
-        self.artifacts[artifact] = {**asked, "content": None, "committed": False}
-        url = f"http://127.0.0.1:{self.port}/store/{artifact}"
-        return 201, {"artifactId": artifact, "upload": {"method": "PUT", "url": url, "headers": {"X-Signed": "1"}}}, {}
+        artifact = str(uuid5(NAMESPACE_URL, json.dumps(asked, sort_keys=True)))
+        self.artifacts.setdefault(artifact, {**asked, "content": None, "pieces": {}, "committed": False})
+        names = [f"{artifact}.{number}" for number, _ in enumerate(asked.get("parts", []))] or [artifact]
+        url = f"http://127.0.0.1:{self.port}/store"
+        uploads = [{"method": "PUT", "url": f"{url}/{name}", "headers": {"X-Signed": "1"}} for name in names]
+        told = {"parts": uploads} if "parts" in asked else {"upload": uploads[0]}
+        return 201, {"artifactId": artifact, **told}, {}
 
-    def _put(self, artifact: str, body: bytes) -> Answer:
+    def _put(self, name: str, body: bytes) -> Answer:
+        if self.puts and (status := self.puts.pop(0)):
+            return status, {}, {}
         self.spoils -= 1
-        self.artifacts[artifact]["content"] = body if self.spoils < 0 else body + b"?"
+        artifact, _, number = name.partition(".")
+        kept = self.artifacts[artifact]
+        kept["pieces"][int(number or 0)] = body if self.spoils < 0 else body + b"?"
+        kept["content"] = b"".join(piece for _, piece in sorted(kept["pieces"].items()))
         return 204, {}, {}
 
     def _commit(self, artifact: str) -> Answer:

@@ -116,6 +116,10 @@ class Process:
         self._child.send_signal(number)
 
     @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
     def over(self) -> bool:
         return self._child.poll() is not None
 

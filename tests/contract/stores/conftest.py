@@ -10,6 +10,7 @@ import pytest
 
 import functions.callback.keep
 import functions.callback.record
+import functions.callback.sweep
 import functions.codex_intake.accept
 import functions.codex_intake.cancel
 import functions.dispatcher.dispatch
@@ -42,8 +43,10 @@ from shared.postgres.reports import PgReports
 from shared.postgres.runs import PgRuns
 from shared.postgres.task_views import PgTaskViews
 from shared.postgres.tasks import PgTasks
+from shared.postgres.uploads import PgUploads
 from tests.contract.stores.fake_memories import FakeMemories
 from tests.contract.stores.fake_runs import FakeLaunches, FakeQueue, FakeRuns
+from tests.contract.stores.fake_uploads import FakeUploads
 from tests.contract.stores.fake_views import FakeViews
 from tests.contract.stores.fakes import FakeOutbox, FakeReports, FakeTasks, World
 from tests.integration.postgres.conftest import request
@@ -74,13 +77,15 @@ class Views(Protocol):
 
     def status(self, task_id: UUID, tenant: str) -> Mapping[str, Any] | None: ...
 
+    def own_status(self, task_id: UUID, attempt: int) -> Mapping[str, Any] | None: ...
+
     def timeline(self, task_id: UUID, tenant: str) -> Sequence[Entry]: ...
 
     def follow(self, task_id: UUID, tenant: str, after: EntryId | None, limit: int) -> Story | None: ...
 
 
-class Reports(functions.callback.record.Reports, functions.callback.keep.Uploads, Protocol):
-    """Both roles of the callback."""
+class Uploads(functions.callback.keep.Uploads, functions.callback.sweep.Leftovers, Protocol):
+    """Both roles of uploads."""
 
 
 class Outbox(shared.events.announcer.Outbox, functions.dispatcher.look_after.Outbox, Protocol):
@@ -106,9 +111,10 @@ class Stores:
     runs: Runs
     launches: Launches
     queue: functions.dispatcher.dispatch.Queue
-    reports: Reports
+    reports: functions.callback.record.Reports
     outbox: Outbox
     memories: Memories
+    uploads: Uploads
 
     def accept(self, delivery: str = "delivery-1", **changes: Any) -> Accepted:
         event = announce(TaskAccepted(run_id(delivery)), "codex-intake", None)
@@ -162,13 +168,15 @@ def fakes(caps: Caps = ANY, lease_seconds: float = 30.0) -> Stores:
     world = World()
     queue, launches = FakeQueue(world, caps, "jobs", lease_seconds), FakeLaunches(world, lease_seconds)
     tasks, views, runs = FakeTasks(world), FakeViews(world), FakeRuns(world)
-    return Stores(tasks, views, runs, launches, queue, FakeReports(world), FakeOutbox(world), FakeMemories(world))
+    reports, outbox, memories = FakeReports(world), FakeOutbox(world), FakeMemories(world)
+    return Stores(tasks, views, runs, launches, queue, reports, outbox, memories, FakeUploads(world))
 
 
 def postgres(database: Database, caps: Caps = ANY, lease_seconds: float = 30.0) -> Stores:
     queue, launches = PgQueue(database, caps, "jobs", lease_seconds), PgLaunches(database, lease_seconds)
     tasks, views, runs = PgTasks(database), PgTaskViews(database), PgRuns(database)
-    return Stores(tasks, views, runs, launches, queue, PgReports(database), PgOutbox(database), PgMemories(database))
+    reports, outbox, memories = PgReports(database), PgOutbox(database), PgMemories(database)
+    return Stores(tasks, views, runs, launches, queue, reports, outbox, memories, PgUploads(database))
 
 
 MakeStores = Callable[..., Stores]

@@ -65,7 +65,7 @@ class FakeMemories:
                 kept.shown.append(one)
                 kept.tell("memory shown", channel="query", memoryId=str(one[1]))
 
-    def prompt(self, task: UUID) -> tuple[str, str, int] | None:
+    def prompt(self, task: UUID) -> tuple[str, str, int | None] | None:
         kept = self.world.tasks.get(task)
         return (kept.run.prompt, kept.run.tenant, kept.run.attempt) if kept else None
 

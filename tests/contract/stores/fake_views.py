@@ -26,8 +26,14 @@ class FakeViews:
 
     def status(self, task_id: UUID, tenant: str) -> Mapping[str, Any] | None:
         kept = self._of(task_id, tenant)
-        if kept is None:
-            return None
+        return self._whole(kept) if kept else None
+
+    def own_status(self, task_id: UUID, attempt: int) -> Mapping[str, Any] | None:
+        kept = self.world.tasks.get(task_id)
+        return self._whole(kept) if kept and kept.run.attempt == attempt else None
+
+    @staticmethod
+    def _whole(kept: Kept) -> Mapping[str, Any]:
         return _shown(kept) | {"result": kept.result, "attempts": kept.run.attempt, "usage": kept.usage}
 
     def timeline(self, task_id: UUID, tenant: str) -> Sequence[Entry]:

@@ -8,17 +8,27 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
+from shared.domain.artifact import Upload
 from shared.domain.cursors import EntryId
 from shared.domain.errors import Conflict, NotFound, Unavailable
 from shared.domain.ids import run_id, stable_id
 from shared.domain.memory_index import MemoryRow
-from shared.domain.report import End, Recorded, Report, Snapshot, Upload
+from shared.domain.report import End, Recorded, Report, Snapshot
 from shared.domain.run import RunState, predecessors
 from shared.domain.task import Accepted, Run, TaskRequest
 from shared.domain.timeline import Entry
 from shared.events.event import Event
 
 EventKey = tuple[str, str, str]
+
+
+@dataclass
+class Promise:
+    """An upload; nothing more can come of it when `open_since` is None."""
+
+    attempt: int
+    upload: Upload
+    open_since: float | None
 
 
 @dataclass
@@ -35,7 +45,7 @@ class Kept:
     moved_at: float = field(default_factory=time.monotonic)
     launched_at: float | None = None
     reports: dict[str, tuple[int, Report]] = field(default_factory=dict)
-    uploads: dict[UUID, Upload] = field(default_factory=dict)
+    uploads: dict[UUID, Promise] = field(default_factory=dict)
     artifacts: dict[UUID, str] = field(default_factory=dict)
     shown: list[tuple[str, UUID]] = field(default_factory=list)
     canceled_by: str | None = None
@@ -157,7 +167,8 @@ class FakeReports:
             raise Conflict("the run has ended: nothing more is recorded")
         for report in fresh:
             kept.reports[report.event_id] = (attempt, report)
-            kept.usage |= report.usage or {}
+            for name, amount in (report.usage or {}).items():
+                kept.usage[name] = kept.usage.get(name, 0) + amount
             kept.tell(report.event_type, attempt=attempt, sequence=report.sequence, content=report.content)
         if fresh and end:
             kept.end(end.state, end.reason, end.result)
@@ -169,21 +180,6 @@ class FakeReports:
     def canceled_by(self, task: UUID) -> str | None:
         kept = self.world.tasks.get(task)
         return kept.canceled_by if kept else None
-
-    def begin_upload(self, task: UUID, attempt: int, upload: Upload) -> None:
-        kept = self.world.of_attempt(task, attempt)
-        if kept.run.status.final:
-            raise Conflict("the run has ended: nothing more is kept")
-        kept.uploads.setdefault(upload.id, upload)
-
-    def upload(self, task: UUID, upload_id: UUID) -> Upload:
-        kept = self.world.tasks.get(task)
-        if kept is None or upload_id not in kept.uploads:
-            raise NotFound("there is no such artifact")
-        return kept.uploads[upload_id]
-
-    def commit_upload(self, task: UUID, upload: Upload, uri: str) -> None:
-        self.world.tasks[task].artifacts.setdefault(upload.id, uri)
 
 
 def _gaps(sequences: Collection[int]) -> tuple[tuple[int, int], ...]:

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.domain.errors import Conflict, NotFound
-from shared.domain.report import End, Recorded, Report, Upload
+from shared.domain.report import End, Recorded, Report
 from shared.domain.run import RunState
 from shared.events.catalogue import RunReported, TaskFinished, announce
 from tests.contract.stores.conftest import Stores
@@ -63,7 +63,7 @@ def test_usage_adds_up_by_name(stores: Stores, task: UUID) -> None:
     record(stores, task, report(2, "usage", usage={"input": 5}))
     shown = stores.views.status(task, "default")
     assert shown
-    assert shown["usage"] == {"input": 5, "output": 2}
+    assert shown["usage"] == {"input": 6, "output": 2}
 
 
 def test_another_attempt_and_an_unknown_task_are_told_apart(stores: Stores, task: UUID) -> None:
@@ -71,28 +71,3 @@ def test_another_attempt_and_an_unknown_task_are_told_apart(stores: Stores, task
         stores.reports.record(task, 2, [report(1)], None, None)
     with pytest.raises(NotFound):
         stores.reports.record(uuid4(), 1, [report(1)], None, None)
-
-
-UPLOAD = Upload(UUID(int=7), "change.patch", 5, "ab" * 32, "text/x-diff", "k/1/x")
-
-
-def test_an_upload_is_promised_and_committed_once(stores: Stores, task: UUID) -> None:
-    for _ in range(2):
-        stores.reports.begin_upload(task, 1, UPLOAD)
-        assert stores.reports.upload(task, UPLOAD.id) == UPLOAD
-    for _ in range(2):
-        stores.reports.commit_upload(task, UPLOAD, "file:///artifacts/k")
-    other = stores.accept("other").run_id
-    for unknown in ((task, uuid4()), (other, UPLOAD.id), (uuid4(), UPLOAD.id)):
-        with pytest.raises(NotFound):
-            stores.reports.upload(*unknown)
-
-
-def test_an_upload_of_an_attempt_that_is_over_is_refused(stores: Stores, task: UUID) -> None:
-    with pytest.raises(Conflict):
-        stores.reports.begin_upload(task, 2, UPLOAD)
-    with pytest.raises(NotFound):
-        stores.reports.begin_upload(uuid4(), 1, UPLOAD)
-    record(stores, task, report(1, "completed"), end=DONE)
-    with pytest.raises(Conflict):
-        stores.reports.begin_upload(task, 1, UPLOAD)

@@ -35,6 +35,16 @@ def test_a_task_is_shown_to_its_tenant_alone(stores: Stores) -> None:
         assert stores.views.follow(unknown, tenant, None, 9) is None
 
 
+def test_a_run_sees_its_own_task_while_it_is_the_latest_attempt(stores: Stores) -> None:
+    task, other = stores.accept("one", tenant="someone else").run_id, stores.accept("two").run_id
+    stores.launch(task)
+    shown = stores.views.own_status(task, 1)
+    assert shown
+    assert (shown["taskId"], shown["attempts"]) == (str(task), 1)
+    for unknown, attempt in ((task, 2), (other, 1), (uuid4(), 1)):
+        assert stores.views.own_status(unknown, attempt) is None
+
+
 def test_tasks_are_listed_newest_first_with_what_is_known_of_them(stores: Stores) -> None:
     first, second = stores.accept("one", repository="o/r", priority=3).run_id, stores.accept("two").run_id
     stores.launch(first)

@@ -118,6 +118,7 @@ def ask(
         ("/v1/codex/tasks/7/events", "callback"),
         ("/v1/codex/tasks/7/artifacts", "callback"),
         ("/v1/codex/tasks/7/artifacts/8/commit", "callback"),
+        ("/v1/codex/tasks/7/artifacts/8", "codex-intake"),
         ("/v1/artifacts/a/b%20c?sig=1", "callback"),
         ("/v1/codex/tasks/7/memory", "memory-query"),
         ("/v1/codex/tasks/7/memory/query", "memory-query"),

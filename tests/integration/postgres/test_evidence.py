@@ -2,10 +2,11 @@
 
 from uuid import uuid4
 
+from shared.domain.artifact import Upload
 from shared.domain.ids import stable_id
 from shared.domain.memory_index import MemoryRow
 from shared.domain.policy import Verdict
-from shared.domain.report import End, Report, Snapshot, Upload
+from shared.domain.report import End, Report, Snapshot
 from shared.domain.run import RunState
 from shared.events.catalogue import RunLaunched, announce
 from shared.postgres.database import Database
@@ -13,6 +14,7 @@ from shared.postgres.evidence import PgEvidence, Totals
 from shared.postgres.launches import PgLaunches
 from shared.postgres.memories import PgMemories
 from shared.postgres.reports import PgReports
+from shared.postgres.uploads import PgUploads
 from tests.integration.postgres.conftest import AcceptTask, claim
 
 
@@ -41,8 +43,9 @@ def test_every_station_leaves_its_trace(accept: AcceptTask, database: Database) 
     assert launches.launched(run, "job", b"", announce(RunLaunched(task, 1, "job"), "dispatcher", None))
     memories.expose(task, 1, found)
     upload = Upload(uuid4(), "change.patch", 1, "ab" * 32, "text/plain", "key")
-    reports.begin_upload(task, 1, upload)
-    reports.commit_upload(task, upload, "file:///key")
+    uploads = PgUploads(database)
+    uploads.begin_upload(task, 1, upload)
+    uploads.commit_upload(task, upload, "file:///key")
     snapshot = Snapshot(uuid4(), "after", "a: 1", "digest")
     batch = [Report("1", 1, "progress"), Report("2", 2, "snapshot", snapshot=snapshot), Report("3", 3, "completed")]
     reports.record(task, 1, batch, End(RunState.SUCCEEDED, "", "all done"), None)

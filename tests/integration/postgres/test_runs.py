@@ -8,7 +8,7 @@ import pytest
 
 from shared.domain.errors import Conflict, NotFound
 from shared.domain.policy import Verdict
-from shared.domain.report import End, Report, Snapshot, Upload
+from shared.domain.report import End, Report, Snapshot
 from shared.domain.run import RunState
 from shared.events.catalogue import TaskFinished, announce
 from shared.postgres.database import Database
@@ -134,20 +134,6 @@ def test_snapshots_and_usage_land_in_their_places(accept: AcceptTask, reports: P
         {},
     )
     assert row == {"type": "after", "content": "one file more", "usage": {"seconds": 2}}
-
-
-def test_an_upload_becomes_an_artifact_once(accept: AcceptTask, reports: PgReports, database: Database) -> None:
-    task = accept().run_id
-    launch(database, task)
-    upload = Upload(uuid4(), "change.patch", 5, "ab" * 32, "text/x-diff", "k/1/x")
-    reports.begin_upload(task, 1, upload)
-    reports.begin_upload(task, 1, upload)
-    assert reports.upload(task, upload.id) == upload
-    reports.commit_upload(task, upload, "file:///artifacts/k")
-    reports.commit_upload(task, upload, "file:///artifacts/k")
-    assert len(database.all("SELECT id FROM codex_kb.artifacts", {})) == 1
-    with pytest.raises(NotFound):
-        reports.upload(task, uuid4())
 
 
 def test_open_runs_tell_what_is_due(accept: AcceptTask, runs: PgRuns, database: Database) -> None:

@@ -14,8 +14,12 @@ UNSET: dict[str, str | None] = dict.fromkeys(
 )
 
 
+# The other secret that the example leaves to the environment.
+GIVEN = {"MINIO_SECRET_KEY": "a-secret-of-the-bucket"}
+
+
 def facteur(*arguments: str, **env: str) -> Result:
-    return CliRunner().invoke(app, arguments, env=UNSET | env)
+    return CliRunner().invoke(app, arguments, env=UNSET | GIVEN | env)
 
 
 @pytest.fixture
@@ -36,7 +40,7 @@ def test_a_good_configuration_is_shown_with_its_places(file: Path) -> None:
     assert rows["FACTEUR_JOBS_DIR"] == ["jobs.dir", "environment"]
     assert rows["FACTEUR_TOKEN_SECRET"] == ["token_secret", "environment"]
     assert "OPENAI_API_KEY" not in rows
-    for value in ("s" * 32, "/a-folder", "redis://", "postgresql://", "123456789012345678"):
+    for value in ("s" * 32, "a-secret", "/a-folder", "redis://", "postgresql://", "123456789012345678"):
         assert value not in done.output
 
 

@@ -13,7 +13,8 @@ from functions.memory_query.recall import Recall
 from shared.domain.errors import Forbidden, NotFound, Rejected, Unauthenticated, Unavailable
 from shared.domain.ids import stable_id
 from shared.domain.memory_index import Filters, MemoryRow
-from shared.domain.token import Caller, check_api_token, mint_task_token
+from shared.domain.task_token import mint_task_token
+from shared.domain.token import Caller, check_api_token
 from tests.contract.stores.conftest import Stores
 
 SECRET = "k" * 32
@@ -128,7 +129,7 @@ def caller(tenant: str, *scopes: str) -> Caller:
 @pytest.fixture
 def access(stores: Stores) -> Access:
     callers = [caller("default", "memory:read"), caller("elsewhere", "memory:read"), caller("blind", "tasks:read")]
-    return Access(stores.memories, SECRET, partial(check_api_token, callers))
+    return Access(stores.memories, [SECRET], partial(check_api_token, callers))
 
 
 def test_a_run_asks_about_itself(stores: Stores, access: Access) -> None:

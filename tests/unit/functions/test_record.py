@@ -8,9 +8,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from functions.callback.bodies import reports
-from functions.callback.keep import Keep
 from functions.callback.record import Record
-from shared.domain.errors import Malformed, NotFound, Rejected
+from shared.domain.errors import Malformed
 from shared.domain.report import Report
 from tests.contract.stores.conftest import Stores
 from tests.unit.functions.conftest import Said
@@ -58,43 +57,6 @@ def test_the_first_end_of_a_batch_ends_the_run(
     record(task, 1, [report(1), report(2, kind, content), report(3, other)], None)
     assert stores.status(task) == end
     assert said.types == ["task.finished.v1"]
-
-
-class Files:
-    """A store of bytes by key."""
-
-    def __init__(self) -> None:
-        self.content: dict[str, bytes] = {}
-
-    def upload_url(self, key: str, size: int, sha256: str, expires: int) -> str:
-        return f"http://store/{key}?size={size}&sha256={sha256}&expires={expires}"
-
-    def digest(self, key: str) -> tuple[int, str]:
-        if key not in self.content:
-            raise NotFound("nothing was uploaded here")
-        return len(self.content[key]), hashlib.sha256(self.content[key]).hexdigest()
-
-    def uri(self, key: str) -> str:
-        return f"file:///artifacts/{key}"
-
-
-def test_an_artifact_is_kept_once_it_is_what_was_promised(stores: Stores, task: UUID) -> None:
-    files = Files()
-    keep = Keep(stores.reports, files, lambda: 1000.9)
-    promise = ("a.txt", 5, hashlib.sha256(b"12345").hexdigest(), "text/plain")
-    artifact, url = keep.begin(task, 1, *promise)
-    assert keep.begin(task, 1, *promise) == (artifact, url)
-    assert url == f"http://store/{task}/1/{artifact}?size=5&sha256={promise[2]}&expires=1900"
-    assert keep.begin(task, 1, "b.txt", *promise[1:])[0] != artifact
-    with pytest.raises(NotFound):
-        keep.commit(task, artifact)
-    files.content[f"{task}/1/{artifact}"] = b"54321"
-    with pytest.raises(Rejected):
-        keep.commit(task, artifact)
-    files.content[f"{task}/1/{artifact}"] = b"12345"
-    assert keep.commit(task, artifact) == keep.commit(task, artifact)
-    with pytest.raises(NotFound):
-        keep.commit(task, uuid4())
 
 
 def body(**more: Any) -> bytes:
