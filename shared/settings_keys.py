@@ -37,6 +37,7 @@ KEYS = {
     "runner.image": "FACTEUR_RUNNER_IMAGE",
     "runner.command": "FACTEUR_RUNNER_COMMAND",
     "runner.service_account": "FACTEUR_RUNNER_SERVICE_ACCOUNT",
+    "runner.secret": "FACTEUR_RUNNER_SECRET",
     "runner.resources": "FACTEUR_RUNNER_RESOURCES",
     "queue.max_runs": "FACTEUR_MAX_RUNS",
     "queue.max_runs_per_namespace": "FACTEUR_MAX_RUNS_PER_NAMESPACE",

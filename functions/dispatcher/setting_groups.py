@@ -51,6 +51,7 @@ class RunnerSettings:
     namespace: str = env("FACTEUR_JOBS_NAMESPACE", dns_label, default="codex")
     argo_namespace: str = env("FACTEUR_ARGO_NAMESPACE", dns_label, default="argo-workflows")
     service_account: str = env("FACTEUR_RUNNER_SERVICE_ACCOUNT", dns_name, default="codex-runner")
+    secret: str = env("FACTEUR_RUNNER_SECRET", dns_name, default="")
     resources: dict[str, Any] | None = env("FACTEUR_RUNNER_RESOURCES", _resources, default=None)
     kept_seconds: int = env("FACTEUR_JOBS_KEPT_SECONDS", integer(0, 30 * 86_400), default=86_400)
     jobs_dir: Path | None = env("FACTEUR_JOBS_DIR", Path, default=None)

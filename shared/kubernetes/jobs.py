@@ -20,13 +20,18 @@ RESOURCES = {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory"
 
 @dataclass(frozen=True, slots=True)
 class PodSettings:
-    """What the pods of all jobs have. `kept_seconds` is how long a Job stays after its end was recorded."""
+    """What the pods of all jobs have.
+
+    `kept_seconds` is how long a Job stays after its end was recorded. `secret` is a Secret of the job's
+    namespace whose keys become environment variables, like the key of a model.
+    """
 
     image: str
     service_account: str = "default"
     resources: Mapping[str, Any] | None = None
     kept_seconds: int = _KEPT_SECONDS
     grace_seconds: int = 30
+    secret: str = ""
 
 
 def kubernetes_jobs(server: ApiServer, settings: PodSettings, namespace: str) -> ClusterJobs:
@@ -109,6 +114,7 @@ def _container(job: Job, settings: PodSettings) -> Manifest:
         **({"command": list(job.command)} if job.command else {}),
         "workingDir": WORK,
         "env": [{"name": name, "value": value} for name, value in env.items()],
+        **({"envFrom": [{"secretRef": {"name": settings.secret}}]} if settings.secret else {}),
         "resources": dict(settings.resources or RESOURCES),
         "securityContext": {
             "allowPrivilegeEscalation": False,

@@ -126,6 +126,12 @@ def test_what_a_job_names_goes_before_what_all_jobs_have() -> None:
     assert RESOURCES["limits"], "no container may take a node from everybody else"
 
 
+def test_what_the_operators_secret_holds_is_in_the_environment_of_a_job() -> None:
+    assert "envFrom" not in container_of()
+    named = container_of(JOB, PodSettings("i", secret="codex-model"))
+    assert named["envFrom"] == [{"secretRef": {"name": "codex-model"}}]
+
+
 def test_a_job_without_a_command_runs_what_its_image_does() -> None:
     assert container_of()["command"] == ["agent", "run"]
     assert "command" not in container_of(replace(JOB, command=()))
