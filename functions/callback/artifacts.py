@@ -9,6 +9,7 @@ from uuid import UUID
 from flask import Request, Response
 
 from functions.callback import artifact_bodies
+from functions.callback.pressure import Pressure
 from shared.domain.artifact import MAX_PART, Piece
 from shared.domain.task_token import Scope
 from shared.web.deferred import Deferred
@@ -22,11 +23,17 @@ else:
     wiring = Deferred("functions.callback.wiring")  # the database driver is half of a start
 
 
+# A commit reads all of a file, and may take as long as that takes.
+COMMITS_AT_ONCE = 8
+COMMITS_OF_ONE_TASK = 2
+
+
 class Artifacts:
     """Handlers. `attempt` finds whose container asks, and whether it may."""
 
     def __init__(self, attempt: Callable[[Request, UUID, Scope], int]) -> None:
         self._attempt = attempt
+        self._commits = Pressure(COMMITS_AT_ONCE, COMMITS_OF_ONE_TASK)
 
     def begin(self, request: Request, task_id: UUID) -> Response:
         attempt = self._attempt(request, task_id, Scope.ARTIFACTS)
@@ -38,7 +45,8 @@ class Artifacts:
     def commit(self, request: Request, task_id: UUID, artifact_id: UUID) -> Response:
         attempt = self._attempt(request, task_id, Scope.ARTIFACTS)
         read_body(request)
-        upload, uri = wiring.keep.commit(task_id, attempt, artifact_id)
+        with self._commits.admitted(task_id):
+            upload, uri = wiring.keep.commit(task_id, attempt, artifact_id)
         return document(artifact_bodies.kept(upload, uri))
 
     def put(self, request: Request, key: str) -> Response:

@@ -29,7 +29,7 @@ class Pressure:
         """Throttled while too many requests, or too many of this task, are inside, or hold one another up."""
         with self._lock:
             if self._serving.total() >= self._at_once or self._serving[task] >= self._of_one_task:
-                raise Throttled("too many reports at once: send them again, together", _RETRY_SECONDS)
+                raise Throttled("too many requests at once: send them again, and reports together", _RETRY_SECONDS)
             self._serving[task] += 1
         try:
             yield

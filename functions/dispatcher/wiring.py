@@ -51,9 +51,7 @@ else:
 
     connected = connect(
         Access(cluster.api_url, cluster.credentials, cluster.timeout_seconds, cluster.qps, cluster.burst),
-        PodSettings(
-            runner.image, runner.service_account, runner.resources, runner.kept_seconds, secret=runner.secret
-        ),
+        PodSettings(runner.image, runner.service_account, runner.resources, runner.kept_seconds, secret=runner.secret),
         runner.namespace,
         runner.argo_namespace,
     )

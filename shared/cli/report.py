@@ -54,7 +54,8 @@ def _detail(entry: Entry, tasks: Mapping[UUID, str]) -> str:
     content = detail.get("content")
     if not isinstance(content, dict):
         return str(content or "")
-    return str(content.get("name") or content.get("snapshot") or ", ".join(f"{k} {v}" for k, v in content.items()))
+    said = next((content[key] for key in ("name", "snapshot", "text", "command") if content.get(key)), None)
+    return str(said or ", ".join(f"{k} {v}" for k, v in content.items()))
 
 
 def task_table(tasks: Mapping[UUID, str], seen: Mapping[str, Evidence | None]) -> Table:

@@ -6,6 +6,8 @@ with Task.from_env() as task:
     task.progress("reading")
     answer = work(task.prompt, task.memory(limit=5))
     task.complete(answer)
+
+Any other command is an agent too: `python -m shared.runner -- COMMAND`.
 """
 
 from shared.runner.errors import Away, Fenced, Refused, RunnerError, Terminated, Unacceptable

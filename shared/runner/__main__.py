@@ -6,10 +6,10 @@ import logging
 import os
 import sys
 
-from shared.runner import wrapper
-from shared.runner.arguments import read_arguments
 from shared.runner.errors import Fenced, Refused, RunnerError
 from shared.runner.task import Task
+from shared.runner.wrapping.arguments import read_arguments
+from shared.runner.wrapping.run import run
 
 OVER = 75
 INTERRUPTED = 130
@@ -20,7 +20,7 @@ def main() -> int:
     options = read_arguments(sys.argv[1:])
     try:
         with Task.from_env() as task:
-            return wrapper.run(task, options, os.environ)
+            return run(task, options, os.environ)
     except RunnerError as error:
         print(f"facteur: {error}.", file=sys.stderr)
         return OVER if isinstance(error, (Fenced, Refused)) else 1

@@ -119,11 +119,9 @@ def _any(dice: random.Random, depth: int) -> Any:
     if kind == "text":
         return "".join(dice.choices("".join(_ALPHABETS), k=dice.randint(0, 30)))
     members = [_any(dice, depth + 1) for _ in range(dice.randint(0, 4))]
-    return (
-        members
-        if kind == "list"
-        else {f"{place} {dice.choice(_ALPHABETS[4])}": one for place, one in enumerate(members)}
-    )
+    if kind == "list":
+        return members
+    return {f"{place} {dice.choice(_ALPHABETS[4])}": member for place, member in enumerate(members)}
 
 
 def by_sdk(orders: Orders, writer: Writer) -> str:

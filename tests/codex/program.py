@@ -14,7 +14,7 @@ from shared.local.state import CannotStart
 
 VARIABLE = "FACTEUR_TEST_CODEX"
 _CACHE = Path(__file__).parents[2] / ".codex-cli"
-_PIN = [Path(__file__).with_name(name) for name in ("package.json", "package-lock.json")]
+_PIN = [Path(__file__).parents[2] / "runner" / name for name in ("package.json", "package-lock.json")]
 _NPM = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
 # The package's own program starts this one, and would stand between it and the signals that it is sent.
 _NATIVE = "node_modules/@openai/codex-*/vendor/*/bin/codex"

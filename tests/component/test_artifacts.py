@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from shared.artifacts.files import FileArtifacts
@@ -43,6 +45,10 @@ def made(request: pytest.FixtureRequest, stage: Stage, module_sink: Sink, folder
     place.mkdir()
     with kit(request.param, stage, module_sink.url, place) as made:
         yield made
+
+
+in_a_folder = pytest.mark.parametrize("made", ["folder"], indirect=True)
+in_a_bucket = pytest.mark.parametrize("made", ["bucket"], indirect=True)
 
 
 @pytest.fixture
@@ -266,6 +272,20 @@ def test_a_run_that_has_ended_promises_nothing_and_finishes_what_it_began(made: 
     assert container.commit(promise["artifactId"]).status == 401
 
 
+@in_a_folder
+def test_commits_that_hold_one_another_up_are_told_to_come_again(made: Kit, run: Run) -> None:
+    container = made.of(run)
+    promise = container.promise(CONTENT)
+    put(promise["upload"], CONTENT)
+    with psycopg.connect(made.stage.dsn) as other:
+        other.execute("SELECT FROM codex_kb.codex_task_uploads WHERE task_id = %s FOR UPDATE", [run[0]])
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(container.commit, [promise["artifactId"]] * 4))
+    # 409 would say that the attempt is over.
+    assert {(answer.status, answer.headers["Retry-After"]) for answer in answers} == {(429, "1")}
+    assert container.commit(promise["artifactId"]).status == 200
+
+
 # --- found again
 
 
@@ -380,10 +400,6 @@ def test_no_log_holds_a_credential(made: Kit, run: Run) -> None:
 
 
 # --- files behind callback
-
-
-in_a_folder = pytest.mark.parametrize("made", ["folder"], indirect=True)
-in_a_bucket = pytest.mark.parametrize("made", ["bucket"], indirect=True)
 
 
 @in_a_folder

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.runner.arguments import read_arguments
+from shared.runner.wrapping.arguments import read_arguments
 
 
 def test_what_is_not_said_has_a_default() -> None:

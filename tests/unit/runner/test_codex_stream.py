@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.runner.codex_stream import MAX_MESSAGE, MAX_OUTPUT, CodexStream, Said
 from shared.runner.delivery import MAX_EVENT_BYTES
+from shared.runner.wrapping.codex_stream import MAX_MESSAGE, MAX_OUTPUT, CodexStream, Said
 
 RECORDED = sorted((Path(__file__).parents[2] / "component/runner/streams").glob("*.jsonl"))
 

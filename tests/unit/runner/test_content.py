@@ -8,8 +8,8 @@ import pytest
 from shared.domain.task_token import Scope, narrow
 from shared.runner.content import MAX_TEXT, Mask, cut_inside, sayable
 from shared.runner.errors import RunnerError
-from shared.runner.surroundings import secrets_in
 from shared.runner.token import READING, narrowed
+from shared.runner.wrapping.surroundings import secrets_in
 
 TOKEN = "fct_12_" + "Ab-_" * 10 + "xyz"
 

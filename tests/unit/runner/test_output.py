@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.runner.errors import Fenced, Refused, RunnerError, Unacceptable
-from shared.runner.output import Lines, pump
-from shared.runner.transcript import MAX_EVENT, Transcript
+from shared.runner.wrapping.output import Lines, pump
+from shared.runner.wrapping.transcript import MAX_EVENT, Transcript
 
 
 @given(st.lists(st.binary(max_size=20).map(lambda piece: piece.replace(b"z", b"\n")), max_size=20))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.runner import outputs
-from shared.runner.outputs import find
+from shared.runner.wrapping import outputs
+from shared.runner.wrapping.outputs import find
 
 FILES = ["top.txt", "a/one.txt", "a/b/two.txt", "a/b/c/three.md", ".hidden/x.txt", "a/.env", "a/[x].txt"]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from shared.local.agent import read_order
 from shared.runner import Memory
-from shared.runner.prompt import has_memories, with_memories
-from shared.runner.surroundings import with_prompt
+from shared.runner.wrapping.prompt import has_memories, with_memories
+from shared.runner.wrapping.surroundings import with_prompt
 
 
 def memory(snippet: str, **provenance: object) -> Memory:

@@ -10,7 +10,7 @@ import pytest
 import shared.runner
 
 ROOT = Path(shared.runner.__file__).parents[2]
-MODULES = sorted(Path(shared.runner.__file__).parent.glob("*.py"))
+MODULES = sorted(Path(shared.runner.__file__).parent.rglob("*.py"))
 each_module = pytest.mark.parametrize("module", MODULES, ids=[path.stem for path in MODULES])
 
 

@@ -6,9 +6,9 @@ from typing import cast
 
 import pytest
 
-from shared.runner.agent_process import Agent
 from shared.runner.errors import Fenced
-from shared.runner.watch import Ended, Late, Over, Signaled, Watch
+from shared.runner.wrapping.agent_process import Agent
+from shared.runner.wrapping.watch import Ended, Late, Over, Signaled, Watch
 
 
 class Child:

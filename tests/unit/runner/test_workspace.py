@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.runner import git as runner_git
-from shared.runner.git import GitError, Repository
-from shared.runner.workspace import Workspace
+from shared.runner.wrapping import git as runner_git
+from shared.runner.wrapping.git import GitError, Repository
+from shared.runner.wrapping.workspace import Workspace
 from tests.component.runner.wrapping import git
 
 

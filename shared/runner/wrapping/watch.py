@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from shared.runner.agent_process import Agent
 from shared.runner.errors import RunnerError
+from shared.runner.wrapping.agent_process import Agent
 
 # With what follows it, the end of an agent that is told to end takes less than five seconds.
 GRACE = 2.0

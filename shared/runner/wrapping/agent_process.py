@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from shared.runner import agent_start, orphans
-from shared.runner.output import pump
+from shared.runner.wrapping import agent_start, orphans
+from shared.runner.wrapping.output import pump
 
 Take = Callable[[Sequence[str]], None]
 

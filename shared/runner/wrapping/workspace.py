@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.runner.content import cut
-from shared.runner.git import GitError, Repository
+from shared.runner.wrapping.git import GitError, Repository
 
 MAX_PATCH = 32 * 1024 * 1024
 _MAX_STATE = 32 * 1024

@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.runner import outputs
-from shared.runner.agent_process import Agent, reason
-from shared.runner.agent_start import NOT_RUNNABLE
-from shared.runner.arguments import Options
-from shared.runner.codex_stream import CodexStream
 from shared.runner.content import cut
 from shared.runner.errors import Away, Fenced, Refused, RunnerError, Unacceptable
-from shared.runner.prompt import has_memories, with_memories
-from shared.runner.surroundings import agent_environment, secrets_in, with_prompt
 from shared.runner.task import Task
-from shared.runner.transcript import Transcript
-from shared.runner.watch import Ended, Late, Over, Signaled, Watch
-from shared.runner.workspace import Workspace
+from shared.runner.wrapping import outputs
+from shared.runner.wrapping.agent_process import Agent, reason
+from shared.runner.wrapping.agent_start import NOT_RUNNABLE
+from shared.runner.wrapping.arguments import Options
+from shared.runner.wrapping.codex_stream import CodexStream
+from shared.runner.wrapping.prompt import has_memories, with_memories
+from shared.runner.wrapping.surroundings import agent_environment, secrets_in, with_prompt
+from shared.runner.wrapping.transcript import Transcript
+from shared.runner.wrapping.watch import Ended, Late, Over, Signaled, Watch
+from shared.runner.wrapping.workspace import Workspace
 
 LATE = 124
 _LATE = "deadline: the agent was not done in time, and was ended"

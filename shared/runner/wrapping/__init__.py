@@ -1,0 +1,1 @@
+"""The wrapper: any command as the agent of a task."""
