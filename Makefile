@@ -63,8 +63,10 @@ ifneq ($(origin KUBECONFIG),command line)
 unexport KUBECONFIG
 endif
 
-test-cluster: install ## The dispatcher's tests on a real API server, built once; KUBECONFIG=... takes a cluster of yours
-	@$(BIN)/python -m tests.cluster run -- $(BIN)/pytest $(PYTEST_ARGS) -k "not fake" tests/cluster tests/contract/api_server tests/contract/jobs
+test-cluster: install ## On a real API server and a real MinIO, built once; KUBECONFIG=... takes a cluster of yours
+	@$(BIN)/python -m tests.cluster run -- $(BIN)/python -m tests.cluster.minio \
+		$(BIN)/pytest $(PYTEST_ARGS) -k "not fake" tests/cluster tests/contract/api_server tests/contract/jobs \
+		tests/contract/artifacts tests/component/test_artifacts.py
 
 test-codex: install ## The runner around the real Codex CLI, which npm installs once
 	@$(BIN)/python -m tests.codex run -- $(BIN)/pytest $(PYTEST_ARGS) tests/codex

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from shared.domain.errors import Malformed
+from shared.domain.errors import Malformed, Rejected
 from shared.domain.ids import stable_id
 from shared.domain.redaction import redact
 from shared.domain.report import Report, Snapshot
@@ -72,11 +72,13 @@ def _lines(body: bytes) -> list[EventBody]:
 
 
 def _report(event: EventBody, task: UUID) -> Report:
+    if any(redact(name) != name for name in event.usage or ()):
+        raise Rejected("a name of usage looks like a credential: these names are shown to people")
     content: Any = _redacted(event.content)
     snapshot = _snapshot(event, task)
-    if content is None and snapshot:
-        content = {"snapshot": snapshot.type, "digest": snapshot.digest}
-    return Report(event.event_id, event.sequence, event.event_type, content or event.usage, snapshot, event.usage)
+    if content is None:
+        content = {"snapshot": snapshot.type, "digest": snapshot.digest} if snapshot else event.usage
+    return Report(event.event_id, event.sequence, event.event_type, content, snapshot, event.usage)
 
 
 def _snapshot(event: EventBody, task: UUID) -> Snapshot | None:

@@ -10,7 +10,6 @@ from shared.events.catalogue import RunReported, TaskFinished, announce
 from shared.events.event import Event
 
 _ENDS = {"completed": RunState.SUCCEEDED, "failed": RunState.FAILED}
-_QUIET = {"heartbeat", "log"}
 _MAX_SAID = 4000
 
 
@@ -38,7 +37,7 @@ class Record:
         fact: TaskFinished | RunReported | None = None
         if end:
             fact = TaskFinished(task, end.state.value)
-        elif any(report.event_type not in _QUIET for report in batch):
+        elif any(report.snapshot for report in batch):  # memory is made of snapshots and ends
             fact = RunReported(task, attempt, max(report.sequence for report in batch))
         event = announce(fact, "callback", traceparent) if fact else None
         recorded = self._reports.record(task, attempt, batch, end, event)

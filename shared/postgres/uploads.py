@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 from shared.domain.artifact import Upload
 from shared.domain.errors import Conflict, NotFound, Unauthenticated
 from shared.domain.task_token import GRACE_SECONDS, REFUSED
-from shared.postgres.database import Cursor, Database
+from shared.postgres.database import Cursor, Database, Row
 
 # One row, none for an unknown task; without an upload if the attempt is over. The first promise counts.
 _BEGIN = """
@@ -26,13 +26,20 @@ SELECT task.attempt, finished_at < now() - %(grace)s * interval '1 second' AS fo
 FROM task LEFT JOIN begun ON true
 """
 
-# It is about to be used, so that no collector shall come meanwhile.
+# It is about to be used, so that no collector shall come meanwhile; an attempt that is over uses nothing.
 _FIND = """
-UPDATE codex_kb.codex_task_uploads AS upload SET open_since = CASE WHEN open_since IS NOT NULL THEN now() END
-FROM codex_kb.codex_tasks AS task
-WHERE upload.id = %(upload_id)s AND task_id = %(id)s AND upload.attempt = %(attempt)s AND task.id = task_id
-RETURNING upload.id, name, size, sha256, content_type, key, parts,
-    finished_at < now() - %(grace)s * interval '1 second' AS forgotten
+WITH task AS (
+    SELECT id, attempt, coalesce(finished_at < now() - %(grace)s * interval '1 second', false) AS forgotten
+    FROM codex_kb.codex_tasks WHERE id = %(id)s
+), found AS (
+    UPDATE codex_kb.codex_task_uploads AS upload SET open_since = CASE WHEN open_since IS NOT NULL THEN now() END
+    FROM task
+    WHERE upload.id = %(upload_id)s AND task_id = task.id AND upload.attempt = %(attempt)s
+        AND task.attempt = %(attempt)s AND NOT forgotten
+    RETURNING upload.id, name, size, sha256, content_type, key, parts
+)
+SELECT task.attempt, forgotten, found.id, name, size, sha256, content_type, key, parts
+FROM task LEFT JOIN found ON true
 """
 
 # The row is written in any case: a collector that waits for it looks at it anew. What is sent in parts stays
@@ -71,26 +78,21 @@ class PgUploads:
     def begin_upload(self, task: UUID, attempt: int, upload: Upload) -> Upload:
         """The upload as it was promised first; the same one twice is once. Conflict once the attempt is over."""
         parameters = _columns(task, upload) | {"attempt": attempt, "grace": GRACE_SECONDS}
-        row = self._database.one(_BEGIN, parameters)
-        if row is None:
-            raise NotFound("there is no such task")
-        if row["attempt"] != attempt:
-            raise Conflict("another attempt of this task has taken over")
-        if row["forgotten"]:
-            raise Unauthenticated(REFUSED)
+        row = _current(self._database.one(_BEGIN, parameters), attempt, "there is no such task")
         if row["id"] is None:
             raise Conflict("the run has ended: nothing more is kept")
         return Upload(upload.id, upload.name, upload.size, upload.sha256, row["content_type"], row["key"], upload.parts)
 
     def upload(self, task: UUID, attempt: int, upload_id: UUID) -> Upload:
-        """An upload that this attempt was promised; NotFound if it was not, or is forgotten."""
+        """An upload that this attempt was promised; NotFound if it was not, or is forgotten.
+
+        Conflict once another attempt has taken over, Unauthenticated once the grace after the end is over.
+        """
         parameters = {"id": task, "attempt": attempt, "upload_id": upload_id, "grace": GRACE_SECONDS}
-        row = self._database.one(_FIND, parameters)
-        if row is None:
+        row = _current(self._database.one(_FIND, parameters), attempt, _UNKNOWN)
+        if row["id"] is None:
             raise NotFound(_UNKNOWN)
-        if row["forgotten"]:
-            raise Unauthenticated(REFUSED)
-        return Upload(**{name: value for name, value in row.items() if name != "forgotten"})
+        return Upload(**{name: value for name, value in row.items() if name not in ("attempt", "forgotten")})
 
     def commit_upload(self, task: UUID, upload: Upload, uri: str) -> None:
         """Makes a verified upload an artifact; twice is once. NotFound if it was forgotten meanwhile."""
@@ -123,6 +125,17 @@ class PgUploads:
             return True
 
         return self._database.transaction(work)
+
+
+def _current(row: Row | None, attempt: int, unknown: str) -> Row:
+    """The row of a task, if `attempt` is the one that may still speak."""
+    if row is None:
+        raise NotFound(unknown)
+    if row["attempt"] != attempt:
+        raise Conflict("another attempt of this task has taken over")
+    if row["forgotten"]:
+        raise Unauthenticated(REFUSED)
+    return row
 
 
 def _columns(task: UUID, upload: Upload) -> dict[str, Any]:

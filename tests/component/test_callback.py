@@ -11,8 +11,10 @@ import pytest
 from urllib3 import BaseHTTPResponse
 
 from shared.domain.task_token import mint_task_token
-from tests.component.conftest import Stage
+from tests.component.conftest import Stage, until
 from tests.component.functions import TOKEN_SECRET, Function, Sink, authorised, running, settings
+
+pytestmark = pytest.mark.usefixtures("announced")
 
 Run = tuple[UUID, dict[str, str]]
 TASK = UUID("11111111-2222-4333-8444-555555555555")
@@ -53,20 +55,25 @@ def contents(stage: Stage, run: Run) -> list[Any]:
     return [row["content"] for row in rows]
 
 
-def test_one_event_and_a_list_are_both_recorded(callback: Function, stage: Stage, run: Run, broker: Sink) -> None:
+def test_one_event_and_a_list_are_both_recorded(callback: Function, stage: Stage, run: Run) -> None:
     assert recorded(callback, run, event(1)) == {"accepted": 1, "duplicates": 0, "gaps": [], "status": "running"}
     assert recorded(callback, run, event(2), event(3))["accepted"] == 2
     assert contents(stage, run) == ["step 1", "step 2", "step 3"]
-    assert broker.types() == ["run.reported.v1", "run.reported.v1"]
-    assert stage.outbox(run[0]) == []
 
 
-def test_repeats_change_nothing_and_are_counted(callback: Function, stage: Stage, run: Run, broker: Sink) -> None:
+def test_what_makes_a_memory_is_announced_once(callback: Function, stage: Stage, run: Run, broker: Sink) -> None:
+    seen = event(2, "snapshot", snapshot={"type": "after", "content": "a: 2"})
+    for _ in range(2):
+        recorded(callback, run, event(1), seen)
+    until(lambda: broker.events and not stage.outbox(run[0]))
+    assert broker.types() == ["run.reported.v1"]
+
+
+def test_repeats_change_nothing_and_are_counted(callback: Function, stage: Stage, run: Run) -> None:
     recorded(callback, run, event(1), event(2))
     again = recorded(callback, run, event(1, content="changed"), event(2), event(2))
     assert again == {"accepted": 0, "duplicates": 2, "gaps": [], "status": "running"}
     assert contents(stage, run) == ["step 1", "step 2"]
-    assert len(broker.events) == 1
 
 
 def test_gaps_are_told_until_they_are_closed(callback: Function, run: Run) -> None:
@@ -75,8 +82,9 @@ def test_gaps_are_told_until_they_are_closed(callback: Function, run: Run) -> No
     assert recorded(callback, run, event(6), event(4))["gaps"] == []
 
 
-def test_heartbeats_and_logs_wake_nobody(callback: Function, run: Run, broker: Sink) -> None:
-    recorded(callback, run, event(1, "heartbeat"), event(2, "log"))
+def test_what_makes_no_memory_wakes_nobody(callback: Function, stage: Stage, run: Run, broker: Sink) -> None:
+    recorded(callback, run, event(1, "heartbeat"), event(2, "log"), event(3), event(4, "usage", usage={"tokens": 1}))
+    assert stage.outbox(run[0]) == []
     assert broker.events == []
 
 
@@ -94,6 +102,7 @@ def test_a_run_completes_once_and_is_fenced_afterwards(
     late = send(callback, run, event(3))
     assert (late.status, json.loads(late.data)["type"]) == (409, "urn:facteur:problem:conflict")
     assert send(callback, run, event(4, "failed")).status == 409
+    until(lambda: broker.events)
     assert broker.types() == ["task.finished.v1"]
     assert stage.status(run[0]) == ("succeeded", "")
     (row,) = stage.rows("SELECT result FROM codex_kb.codex_tasks WHERE id = %(task)s", run[0])
@@ -103,6 +112,7 @@ def test_a_run_completes_once_and_is_fenced_afterwards(
 def test_a_failure_keeps_its_reason(callback: Function, stage: Stage, run: Run, broker: Sink) -> None:
     recorded(callback, run, event(1, "failed", content="no such branch"))
     assert stage.status(run[0]) == ("failed", "no such branch")
+    until(lambda: broker.events)
     assert json.loads(broker.events[0].data or b"")["status"] == "failed"
 
 

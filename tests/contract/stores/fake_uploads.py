@@ -25,11 +25,11 @@ class FakeUploads:
         return replace(upload, content_type=promise.upload.content_type, key=promise.upload.key)
 
     def upload(self, task: UUID, attempt: int, upload_id: UUID) -> Upload:
-        kept = self.world.tasks.get(task)
-        promise = kept.uploads.get(upload_id) if kept else None
-        if kept is None or promise is None or promise.attempt != attempt:
-            raise NotFound("there is no such artifact")
+        kept = self.world.of_attempt(task, attempt)
         _check_grace(kept)
+        promise = kept.uploads.get(upload_id)
+        if promise is None or promise.attempt != attempt:
+            raise NotFound("there is no such artifact")
         if promise.open_since is not None:
             promise.open_since = time.monotonic()
         return promise.upload

@@ -50,9 +50,12 @@ def test_the_first_promise_counts(stores: Stores, task: UUID) -> None:
 def test_an_upload_belongs_to_one_attempt_of_one_task(stores: Stores, task: UUID) -> None:
     stores.uploads.begin_upload(task, 1, UPLOAD)
     other = stores.accept("other").run_id
-    for unknown in ((task, 1, uuid4()), (task, 2, UPLOAD.id), (other, 1, UPLOAD.id), (uuid4(), 1, UPLOAD.id)):
+    stores.launch(other)
+    for unknown in ((task, 1, uuid4()), (other, 1, UPLOAD.id), (uuid4(), 1, UPLOAD.id)):
         with pytest.raises(NotFound):
             stores.uploads.upload(*unknown)
+    with pytest.raises(Conflict):
+        stores.uploads.upload(task, 2, UPLOAD.id)
 
 
 def test_an_upload_of_an_attempt_that_is_over_is_refused(stores: Stores, task: UUID) -> None:

@@ -99,7 +99,7 @@ def test_a_file_is_kept_once_it_is_what_was_promised(keep: Keep, files: Files, t
     assert keep.commit(task, 1, artifact) == keep.commit(task, 1, artifact)
     with pytest.raises(NotFound):
         keep.commit(task, 1, uuid4())
-    with pytest.raises(NotFound):
+    with pytest.raises(Conflict):
         keep.commit(task, 2, artifact)
 
 

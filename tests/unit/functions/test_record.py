@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,7 +11,7 @@ import pytest
 from functions.callback.bodies import reports
 from functions.callback.record import Record
 from shared.domain.errors import Malformed
-from shared.domain.report import Report
+from shared.domain.report import Report, Snapshot
 from tests.contract.stores.conftest import Stores
 from tests.unit.functions.conftest import Said
 
@@ -22,6 +23,9 @@ def task(stores: Stores) -> UUID:
     return task
 
 
+SNAPSHOT = Snapshot(UUID(int=9), "after", "a: 2", "digest")
+
+
 def report(number: int, kind: str = "progress", content: Any = "said") -> Report:
     return Report(f"e{number}", number, kind, content)
 
@@ -29,13 +33,14 @@ def report(number: int, kind: str = "progress", content: Any = "said") -> Report
 def test_what_is_worth_remembering_is_announced_once(stores: Stores, task: UUID, said: Said) -> None:
     record = Record(stores.reports, said)
     for _ in range(2):
-        record(task, 1, [report(1), report(2, "log")], "00-trace")
+        record(task, 1, [replace(report(1, "snapshot"), snapshot=SNAPSHOT), report(2, "log")], "00-trace")
     assert said.types == ["run.reported.v1"]
     assert json.loads(said[0].data or b"") == {"taskId": str(task), "attempt": 1, "sequence": 2}
 
 
-def test_heartbeats_and_logs_are_recorded_in_silence(stores: Stores, task: UUID, said: Said) -> None:
-    assert Record(stores.reports, said)(task, 1, [report(1, "log"), report(2, "heartbeat")], None).accepted == 2
+def test_what_makes_no_memory_is_recorded_in_silence(stores: Stores, task: UUID, said: Said) -> None:
+    quiet = [report(number, kind) for number, kind in enumerate(("progress", "log", "heartbeat", "usage"), 1)]
+    assert Record(stores.reports, said)(task, 1, quiet, None).accepted == 4
     assert said == []
 
 
