@@ -25,9 +25,12 @@ class Database:
 
     A statement that fails because its connection had died is sent once more on a fresh one: every
     method of this package is safe to repeat.
+
+    `generic_plans` is for a process whose statements are few, long, and best planned the same way whatever
+    their parameters are: planning them anew each time may cost more than running them.
     """
 
-    def __init__(self, dsn: str, size: int = 5, timeout: float = 2.0) -> None:
+    def __init__(self, dsn: str, size: int = 5, timeout: float = 2.0, generic_plans: bool = False) -> None:
         """Unavailable for a `dsn` that cannot be parsed: the pool would log it, with its password."""
         _check(dsn)
         self._pool: ConnectionPool[psycopg.Connection[DictRow]] = ConnectionPool(
@@ -37,7 +40,7 @@ class Database:
             timeout=timeout,
             open=False,
             kwargs={"autocommit": True, "row_factory": dict_row, "connect_timeout": 5},
-            configure=_be_patient,
+            configure=_with_generic_plans if generic_plans else _be_patient,
             reconnect_timeout=timeout,
         )
 
@@ -62,14 +65,14 @@ class Database:
 
         return self._twice(inside)
 
-    def together(self, *statements: tuple[str, Parameters]) -> list[Row | None]:
-        """The first row of each answer, which each must have; they are one transaction, sent in one round trip."""
+    def together(self, *statements: tuple[str, Parameters]) -> list[Sequence[Row]]:
+        """Every row of each answer; the statements are one transaction, sent in one round trip."""
 
-        def work(cursor: Cursor) -> list[Row | None]:
+        def work(cursor: Cursor) -> list[Sequence[Row]]:
             connection = cursor.connection
-            with connection.pipeline(), connection.transaction():
+            with connection.pipeline():  # PostgreSQL commits it as a whole: one implicit transaction
                 sent = [_execute(connection.cursor(), statement, parameters) for statement, parameters in statements]
-            return [one.fetchone() for one in sent]
+            return [one.fetchall() for one in sent]
 
         return self._twice(work)
 
@@ -104,6 +107,11 @@ def _check(dsn: str) -> None:
 def _be_patient(connection: psycopg.Connection[DictRow]) -> None:
     # A row that a frozen or broken client holds must not hold up everybody else's request.
     connection.execute(_PATIENCE)
+
+
+def _with_generic_plans(connection: psycopg.Connection[DictRow]) -> None:
+    _be_patient(connection)
+    connection.execute("SET plan_cache_mode = force_generic_plan")
 
 
 def _execute(cursor: Cursor, statement: str, parameters: Parameters) -> Cursor:

@@ -114,12 +114,12 @@ class PgQueue:
         """
         parameters = {"id": run, "from": predecessors(RunState.QUEUED), "namespace": self._namespace}
         queued, admitted = self._database.together((_ENTER, parameters), (_ADMIT, self._limits))
-        return (run_of(queued) if queued and queued["id"] else None), (run_of(admitted) if admitted else None)
+        return next((run_of(row) for row in queued if row["id"]), None), next(map(run_of, admitted), None)
 
     def admit(self) -> Run | None:
         """The run whose turn it is, claimed for its launch; None while none fits under the caps."""
         _, admitted = self._database.together((_WAIT, {}), (_ADMIT, self._limits))
-        return run_of(admitted) if admitted else None
+        return next(map(run_of, admitted), None)
 
     def explain(self, run: UUID | None = None) -> None:
         """Says in the status of one queued run, or of all, why it waits."""

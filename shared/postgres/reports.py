@@ -1,10 +1,11 @@
 """What containers report, recorded once per event id."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from psycopg.types.json import Jsonb
 
 from shared.domain.errors import Conflict, NotFound, Unauthenticated
@@ -14,71 +15,101 @@ from shared.domain.task_token import GRACE_SECONDS, REFUSED
 from shared.events.event import Event
 from shared.postgres import outbox, runs
 from shared.postgres.database import Cursor, Database, Row
+from shared.postgres.group_commit import GroupCommit
 
-# In a statement of its own, so that the next one sees what the other writers of this run have committed.
-_LOCK = "SELECT attempt, status FROM codex_kb.codex_tasks WHERE id = %(id)s FOR UPDATE"
+# More in one statement brings no more, and makes its callers wait. A large batch counts as many.
+_MOST_AT_ONCE = 32
+_COUNTS_AS_ONE = 8192  # bytes
+# How long a row of another transaction is waited for. A statement for many shall not wait for the sake of one.
+_LOCK_TIMEOUT, _LOCK_TIMEOUT_OF_MANY = "2s", "100ms"
 
-# One row, none for an unknown task. Statements in WITH see the state before them: what came now is `fresh`.
+# In a statement of its own, so that the next one sees what the other writers of these runs have committed. In
+# the order of their ids, so that two processes never wait for each other.
+_LOCK = """
+WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', %(lock_timeout)s, true))
+SELECT codex_tasks.id FROM codex_kb.codex_tasks, patience WHERE codex_tasks.id = ANY(%(ids)s::uuid[])
+ORDER BY codex_tasks.id FOR UPDATE OF codex_tasks
+"""
+
+# One batch or many, each of another run; a row for each run that is known. Statements in WITH see the state
+# before them: what came now is `fresh`.
 _RECORD = """
-WITH task AS MATERIALIZED (
-    SELECT id, attempt, status, finished_at, usage,
+WITH batch AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(%(batches)s::jsonb) AS batch
+        (task_id uuid, spoken_by int, outbox_id uuid, outbox_event text)
+), task AS MATERIALIZED (
+    SELECT batch.*, attempt, status, finished_at, usage,
         CASE WHEN reported_attempt = attempt THEN reported_through ELSE 0 END AS through
-    FROM codex_kb.codex_tasks WHERE id = %(id)s
+    FROM batch JOIN codex_kb.codex_tasks ON id = batch.task_id
 ), sent AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(events)s::jsonb) AS sent
-        (event_id text, sequence int, event_type text, content jsonb, usage jsonb, snapshot jsonb)
+        (task_id uuid, event_id text, sequence int, event_type text, content jsonb, usage jsonb, snapshot jsonb)
 ), known AS (
-    SELECT count(*) AS events FROM codex_kb.codex_task_events JOIN sent USING (event_id) WHERE task_id = %(id)s
+    SELECT task_id, count(*) AS events
+    FROM sent JOIN codex_kb.codex_task_events USING (task_id, event_id) GROUP BY task_id
 ), fresh AS (
     INSERT INTO codex_kb.codex_task_events (task_id, attempt, event_id, sequence, event_type, content)
-    SELECT task.id, task.attempt, event_id, sequence, event_type, content FROM sent, task
-    WHERE task.attempt = %(attempt)s AND finished_at IS NULL
-    ORDER BY sequence
-    ON CONFLICT (task_id, event_id) DO NOTHING RETURNING event_id, sequence
+    SELECT task_id, attempt, event_id, sequence, event_type, content FROM sent JOIN task USING (task_id)
+    WHERE attempt = spoken_by AND finished_at IS NULL
+    ORDER BY task_id, sequence
+    ON CONFLICT (task_id, event_id) DO NOTHING RETURNING task_id, event_id, sequence
 ), taken AS (
     INSERT INTO codex_kb.codex_task_snapshots (id, task_id, attempt, type, content, digest)
-    SELECT (snapshot->>'id')::uuid, %(id)s, %(attempt)s, snapshot->>'type', snapshot->>'content', snapshot->>'digest'
-    FROM fresh JOIN sent USING (event_id) WHERE snapshot IS NOT NULL
+    SELECT (snapshot->>'id')::uuid, task_id, attempt, snapshot->>'type', snapshot->>'content', snapshot->>'digest'
+    FROM fresh JOIN sent USING (task_id, event_id) JOIN task USING (task_id) WHERE snapshot IS NOT NULL
 ), told AS (
     INSERT INTO codex_kb.outbox (id, event)
-    SELECT %(outbox_id)s::uuid, %(outbox_event)s WHERE %(outbox_id)s IS NOT NULL AND EXISTS (SELECT FROM fresh)
+    SELECT outbox_id, outbox_event FROM batch
+    WHERE outbox_id IS NOT NULL AND EXISTS (SELECT FROM fresh WHERE fresh.task_id = batch.task_id)
     ON CONFLICT DO NOTHING
 ), pairs AS (
-    SELECT sequence, lag(sequence, 1, through) OVER (ORDER BY sequence) AS previous
+    SELECT task_id, sequence, lag(sequence, 1, through) OVER (PARTITION BY task_id ORDER BY sequence) AS previous
     FROM task, LATERAL (
         SELECT sequence FROM codex_kb.codex_task_events AS stored
-        WHERE stored.task_id = task.id AND stored.attempt = %(attempt)s AND stored.sequence > through
-        UNION SELECT sequence FROM fresh WHERE sequence > through
+        WHERE stored.task_id = task.task_id AND stored.attempt = spoken_by AND stored.sequence > through
+        UNION SELECT sequence FROM fresh WHERE fresh.task_id = task.task_id AND sequence > through
     ) AS behind
 ), gap AS (
-    SELECT previous + 1 AS first, sequence - 1 AS last FROM pairs WHERE sequence > previous + 1
-    ORDER BY first LIMIT 100
+    SELECT task_id, previous + 1 AS first, sequence - 1 AS last FROM pairs WHERE sequence > previous + 1
+), used AS (
+    SELECT task_id, jsonb_object_agg(key, total) AS sums FROM (
+        SELECT task_id, key, sum(value::numeric) + coalesce((task.usage->>key)::numeric, 0) AS total
+        FROM fresh JOIN sent USING (task_id, event_id) JOIN task USING (task_id),
+            LATERAL jsonb_each_text(sent.usage)
+        GROUP BY task_id, key, task.usage
+    ) AS total GROUP BY task_id
 ), noted AS (
     UPDATE codex_kb.codex_tasks SET last_report_at = now(), reported_attempt = task.attempt,
-        reported_through = coalesce((SELECT min(first) - 1 FROM gap), (SELECT max(sequence) FROM pairs), through),
-        usage = CASE WHEN %(uses)s THEN task.usage || (
-            SELECT coalesce(jsonb_object_agg(key, total), '{}') FROM (
-                SELECT key, sum(number) + coalesce((task.usage->>key)::numeric, 0) AS total
-                FROM fresh JOIN sent USING (event_id), LATERAL (
-                    SELECT key, value::numeric AS number FROM jsonb_each_text(sent.usage)
-                ) AS used
-                GROUP BY key
-            ) AS sums
-        ) ELSE task.usage END
-    FROM task WHERE codex_tasks.id = task.id AND EXISTS (SELECT FROM fresh)
+        reported_through = coalesce((SELECT min(first) - 1 FROM gap WHERE gap.task_id = id),
+            (SELECT max(sequence) FROM pairs WHERE pairs.task_id = id), through),
+        usage = task.usage || coalesce((SELECT sums FROM used WHERE used.task_id = id), '{}')
+    FROM task WHERE id = task.task_id AND EXISTS (SELECT FROM fresh WHERE fresh.task_id = id)
 )
-SELECT task.attempt, status, known.events AS known, (SELECT count(*) FROM fresh) AS accepted,
+SELECT task_id, attempt, status, coalesce(known.events, 0) AS known,
+    (SELECT count(*) FROM fresh WHERE fresh.task_id = task.task_id) AS accepted,
     finished_at < now() - %(grace)s * interval '1 second' AS forgotten,
-    ARRAY(SELECT ARRAY[first, last] FROM gap ORDER BY first) AS gaps
-FROM task, known
+    ARRAY(SELECT ARRAY[first, last] FROM gap WHERE gap.task_id = task.task_id ORDER BY first LIMIT 100) AS gaps
+FROM task LEFT JOIN known USING (task_id)
 """
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What one container sent; `events` are JSON objects of the columns that `_RECORD` takes."""
+
+    task: UUID
+    attempt: int
+    size: int
+    events: bytes
+    announcement: Event | None
+
+
 class PgReports:
-    """Events and snapshots of runs."""
+    """Events and snapshots of runs. Batches that come at the same moment are committed together."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._commit = GroupCommit(self._record, lambda batch: [batch.task], _weight, _MOST_AT_ONCE)
 
     def record(
         self, task: UUID, attempt: int, reports: Sequence[Report], end: End | None, announcement: Event | None
@@ -89,14 +120,14 @@ class PgReports:
         the batch brings anything new; Unauthenticated once the grace after its end is over. Events that are
         known already change nothing until then.
         """
-        parameters = _parameters(task, attempt, reports, announcement)
+        batch = _Batch(task, attempt, len(reports), _encoded(task, reports), announcement)
         if end is None:
-            _, row = self._database.together((_LOCK, {"id": task}), (_RECORD, parameters))
-            return _recorded(row, attempt, len(reports))
+            return _recorded(batch, self._commit(batch))
 
         def work(cursor: Cursor) -> Recorded:
-            cursor.execute(_LOCK.encode(), {"id": task})
-            recorded = _recorded(cursor.execute(_RECORD.encode(), parameters).fetchone(), attempt, len(reports))
+            cursor.execute(_LOCK.encode(), _locking([batch]))
+            row = cursor.execute(_RECORD.encode(), _recording([batch])).fetchone()
+            recorded = _recorded(batch, row)
             if recorded.accepted:
                 runs.finish(cursor, task, attempt, end.state, end.reason, end.result)
                 return replace(recorded, status=end.state)
@@ -104,22 +135,41 @@ class PgReports:
 
         return self._database.transaction(work)
 
+    def _record(self, batches: Sequence[_Batch]) -> list[Row | None]:
+        _, rows = self._database.together((_LOCK, _locking(batches)), (_RECORD, _recording(batches)))
+        found = {row["task_id"]: row for row in rows}
+        return [found.get(batch.task) for batch in batches]
+
     def canceled_by(self, task: UUID) -> str | None:
         """Who wanted the task to end; None if nobody did."""
         return runs.canceled_by(self._database, task)
 
 
-def _parameters(task: UUID, attempt: int, reports: Sequence[Report], announcement: Event | None) -> dict[str, Any]:
-    told = outbox.stored(announcement) if announcement else {"id": None, "event": None}
+def _locking(batches: Sequence[_Batch]) -> dict[str, Any]:
+    timeout = _LOCK_TIMEOUT if len(batches) == 1 else _LOCK_TIMEOUT_OF_MANY
+    return {"ids": [batch.task for batch in batches], "lock_timeout": timeout}
+
+
+def _recording(batches: Sequence[_Batch]) -> dict[str, Any]:
     return {
-        "id": task,
-        "attempt": attempt,
-        "events": Jsonb([_columns(report) for report in reports]),
-        "uses": any(report.usage for report in reports),
-        "outbox_id": told["id"],
-        "outbox_event": told["event"],
+        "batches": Jsonb([_spoken(batch) for batch in batches]),
+        "events": (b"[%s]" % b",".join(batch.events for batch in batches)).decode(),
         "grace": GRACE_SECONDS,
     }
+
+
+def _spoken(batch: _Batch) -> dict[str, Any]:
+    told = outbox.stored(batch.announcement) if batch.announcement else {"id": None, "event": None}
+    return {
+        "task_id": str(batch.task),
+        "spoken_by": batch.attempt,
+        "outbox_id": told["id"],
+        "outbox_event": told["event"],
+    }
+
+
+def _encoded(task: UUID, reports: Sequence[Report]) -> bytes:
+    return b",".join(msgspec.json.encode({"task_id": task, **_columns(report)}) for report in reports)
 
 
 def _columns(report: Report) -> dict[str, Any]:
@@ -131,19 +181,23 @@ def _columns(report: Report) -> dict[str, Any]:
         "content": report.content,
         "usage": report.usage or None,
         "snapshot": snapshot
-        and {"id": str(snapshot.id), "type": snapshot.type, "content": snapshot.content, "digest": snapshot.digest},
+        and {"id": snapshot.id, "type": snapshot.type, "content": snapshot.content, "digest": snapshot.digest},
     }
 
 
-def _recorded(row: Row | None, attempt: int, sent: int) -> Recorded:
+def _weight(batch: _Batch) -> int:
+    return 1 + len(batch.events) // _COUNTS_AS_ONE
+
+
+def _recorded(batch: _Batch, row: Row | None) -> Recorded:
     if row is None:
         raise NotFound("there is no such task")
-    if row["attempt"] != attempt:
+    if row["attempt"] != batch.attempt:
         raise Conflict("another attempt of this task has taken over")
     if row["forgotten"]:
         raise Unauthenticated(REFUSED)
     state = RunState(row["status"])
-    if state.final and row["known"] < sent:
+    if state.final and row["known"] < batch.size:
         raise Conflict("the run has ended: nothing more is recorded")
     gaps = tuple((first, last) for first, last in row["gaps"])
-    return Recorded(row["accepted"], sent - row["accepted"], gaps, state)
+    return Recorded(row["accepted"], batch.size - row["accepted"], gaps, state)
