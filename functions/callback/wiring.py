@@ -19,7 +19,7 @@ from shared.postgres.uploads import PgUploads
 from shared.settings import load
 
 settings = load(Settings)
-database = Database(settings.postgres_dsn, generic_plans=True)
+database = Database(settings.postgres_dsn)
 reports = PgReports(database)
 record = Record(reports, BackgroundAnnouncer(HttpPublisher(settings.sink), PgOutbox(database)))
 uploads = PgUploads(database)

@@ -25,12 +25,9 @@ class Database:
 
     A statement that fails because its connection had died is sent once more on a fresh one: every
     method of this package is safe to repeat.
-
-    `generic_plans` is for a process whose statements are few, long, and best planned the same way whatever
-    their parameters are: planning them anew each time may cost more than running them.
     """
 
-    def __init__(self, dsn: str, size: int = 5, timeout: float = 2.0, generic_plans: bool = False) -> None:
+    def __init__(self, dsn: str, size: int = 5, timeout: float = 2.0) -> None:
         """Unavailable for a `dsn` that cannot be parsed: the pool would log it, with its password."""
         _check(dsn)
         self._pool: ConnectionPool[psycopg.Connection[DictRow]] = ConnectionPool(
@@ -40,7 +37,7 @@ class Database:
             timeout=timeout,
             open=False,
             kwargs={"autocommit": True, "row_factory": dict_row, "connect_timeout": 5},
-            configure=_with_generic_plans if generic_plans else _be_patient,
+            configure=_be_patient,
             reconnect_timeout=timeout,
         )
 
@@ -107,11 +104,6 @@ def _check(dsn: str) -> None:
 def _be_patient(connection: psycopg.Connection[DictRow]) -> None:
     # A row that a frozen or broken client holds must not hold up everybody else's request.
     connection.execute(_PATIENCE)
-
-
-def _with_generic_plans(connection: psycopg.Connection[DictRow]) -> None:
-    _be_patient(connection)
-    connection.execute("SET plan_cache_mode = force_generic_plan")
 
 
 def _execute(cursor: Cursor, statement: str, parameters: Parameters) -> Cursor:

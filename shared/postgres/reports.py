@@ -32,21 +32,21 @@ ORDER BY codex_tasks.id FOR UPDATE OF codex_tasks
 """
 
 # One batch or many, each of another run; a row for each run that is known. Statements in WITH see the state
-# before them: what came now is `fresh`.
+# before them: what came now is `fresh`. Whatever is read of a table is looked up row by row, in subqueries that
+# no planner can make joins of: with statistics that lag behind the inserts it would read the whole table.
 _RECORD = """
 WITH batch AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(batches)s::jsonb) AS batch
         (task_id uuid, spoken_by int, outbox_id uuid, outbox_event text)
 ), task AS MATERIALIZED (
-    SELECT batch.*, attempt, status, finished_at, usage,
-        CASE WHEN reported_attempt = attempt THEN reported_through ELSE 0 END AS through
-    FROM batch JOIN codex_kb.codex_tasks ON id = batch.task_id
+    SELECT * FROM batch, LATERAL (
+        SELECT attempt, status, finished_at, usage,
+            CASE WHEN reported_attempt = attempt THEN reported_through ELSE 0 END AS through
+        FROM codex_kb.codex_tasks WHERE id = task_id LIMIT 1
+    ) AS found
 ), sent AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(events)s::jsonb) AS sent
         (task_id uuid, event_id text, sequence int, event_type text, content jsonb, usage jsonb, snapshot jsonb)
-), known AS (
-    SELECT task_id, count(*) AS events
-    FROM sent JOIN codex_kb.codex_task_events USING (task_id, event_id) GROUP BY task_id
 ), fresh AS (
     INSERT INTO codex_kb.codex_task_events (task_id, attempt, event_id, sequence, event_type, content)
     SELECT task_id, attempt, event_id, sequence, event_type, content FROM sent JOIN task USING (task_id)
@@ -65,8 +65,9 @@ WITH batch AS MATERIALIZED (
 ), pairs AS (
     SELECT task_id, sequence, lag(sequence, 1, through) OVER (PARTITION BY task_id ORDER BY sequence) AS previous
     FROM task, LATERAL (
-        SELECT sequence FROM codex_kb.codex_task_events AS stored
-        WHERE stored.task_id = task.task_id AND stored.attempt = spoken_by AND stored.sequence > through
+        SELECT unnest(ARRAY(SELECT sequence FROM codex_kb.codex_task_events AS stored
+            WHERE stored.task_id = task.task_id AND stored.attempt = spoken_by AND stored.sequence > through
+        )) AS sequence
         UNION SELECT sequence FROM fresh WHERE fresh.task_id = task.task_id AND sequence > through
     ) AS behind
 ), gap AS (
@@ -79,17 +80,21 @@ WITH batch AS MATERIALIZED (
         GROUP BY task_id, key, task.usage
     ) AS total GROUP BY task_id
 ), noted AS (
-    UPDATE codex_kb.codex_tasks SET last_report_at = now(), reported_attempt = task.attempt,
-        reported_through = coalesce((SELECT min(first) - 1 FROM gap WHERE gap.task_id = id),
-            (SELECT max(sequence) FROM pairs WHERE pairs.task_id = id), through),
-        usage = task.usage || coalesce((SELECT sums FROM used WHERE used.task_id = id), '{}')
-    FROM task WHERE id = task.task_id AND EXISTS (SELECT FROM fresh WHERE fresh.task_id = id)
+    UPDATE codex_kb.codex_tasks SET last_report_at = now(), reported_attempt = attempt,
+        reported_through = coalesce((SELECT min(first) - 1 FROM gap WHERE task_id = id),
+            (SELECT max(sequence) FROM pairs WHERE task_id = id), (SELECT through FROM task WHERE task_id = id)),
+        usage = usage || coalesce((SELECT sums FROM used WHERE task_id = id), '{}')
+    WHERE id = ANY(ARRAY(SELECT DISTINCT task_id FROM fresh))
 )
-SELECT task_id, attempt, status, coalesce(known.events, 0) AS known,
+SELECT task_id, attempt, status, finished_at < now() - %(grace)s * interval '1 second' AS forgotten,
     (SELECT count(*) FROM fresh WHERE fresh.task_id = task.task_id) AS accepted,
-    finished_at < now() - %(grace)s * interval '1 second' AS forgotten,
+    CASE WHEN finished_at IS NOT NULL THEN (
+        SELECT count((SELECT true FROM codex_kb.codex_task_events AS stored
+            WHERE stored.task_id = sent.task_id AND stored.event_id = sent.event_id))
+        FROM sent WHERE sent.task_id = task.task_id
+    ) END AS known,
     ARRAY(SELECT ARRAY[first, last] FROM gap WHERE gap.task_id = task.task_id ORDER BY first LIMIT 100) AS gaps
-FROM task LEFT JOIN known USING (task_id)
+FROM task
 """
 
 

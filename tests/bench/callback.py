@@ -1,9 +1,8 @@
 """`make bench-callback`: what containers report a second, beside pgbench with the same inserts, and what the SDK costs.
 
 Containers report progress without a pause, one request at a time each, over kept connections, to callback as deployed:
-token, validation, redaction, one commit a request, publication. Beside it, in the same rounds, pgbench inserts the
-same rows under the same lock. The load, the servers and the broker share the machine's cores. CPU of PostgreSQL
-includes removing from the outbox what was published.
+token, validation, redaction, commit. Beside it, in the same rounds, pgbench inserts the
+same rows under the same lock. The load and the servers share the machine's cores.
 """
 
 import argparse

@@ -6,10 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
-from shared.events import codec
-from shared.events.catalogue import RunReported, announce
 from shared.local.servers.postgres import binaries
-from shared.telemetry import new_traceparent
 from tests.bench.report_load import TEXT
 
 # Each client has a task for itself, and its own numbers. What it inserts is what a report inserts.
@@ -21,17 +18,17 @@ INSERT INTO codex_kb.codex_task_events (task_id, attempt, event_id, sequence, ev
 SELECT task, 1, task || '-1-' || number, number, 'progress', to_jsonb(number || '. {text}')
 FROM (SELECT ({tasks})[:client_id::int + 1] AS task) AS task,
     generate_series(:last::int - :batch::int + 1, :last::int) AS number;
-INSERT INTO codex_kb.outbox (id, event) VALUES (gen_random_uuid(), '{event}');
+UPDATE codex_kb.codex_tasks SET last_report_at = now(), reported_attempt = 1, reported_through = :last
+WHERE id = ({tasks})[:client_id::int + 1];
 COMMIT;
 """
 
 
 def transactions(url: str, tasks: Sequence[UUID], batch: int, seconds: int, folder: Path) -> float:
     """How many a second, each with one batch."""
-    event = announce(RunReported(tasks[0], 1, 1), "callback", new_traceparent())
     literal = f"'{{{','.join(map(str, tasks))}}}'::uuid[]"
     script = folder / "report.sql"
-    script.write_text(_SCRIPT.format(tasks=literal, text=TEXT, event=codec.to_json(event).decode()))
+    script.write_text(_SCRIPT.format(tasks=literal, text=TEXT))
     options = ["--no-vacuum", "--protocol=prepared", f"--client={len(tasks)}", f"--jobs={min(len(tasks), 2)}"]
     options += ["--define=last=0", f"--define=batch={batch}", f"--time={seconds}", f"--file={script}"]
     done = subprocess.run([str(binaries() / "pgbench"), *options, url], capture_output=True, text=True)
