@@ -95,6 +95,24 @@ def test_a_killed_process_that_is_started_again_loses_nothing_it_was_promised(
     assert callback.said("progress") == ["first", *map(str, range(250)), "again"]
 
 
+def test_a_container_that_is_killed_a_second_after_its_start_has_lost_nothing_it_was_told_is_stored(
+    callback: Callback, container: Container
+) -> None:
+    program = """
+with Task.from_env() as task:
+    for number in range(1, 1_000_000):
+        task.log(str(number))
+        print(number, flush=True)
+"""
+    with container.start(program) as process:
+        eventually(lambda: _last(container) > 0, "the first event")
+        time.sleep(1)
+        process.send(signal.SIGKILL)
+        process.wait()
+    told = _last(container)  # nothing of it is started again, as in a pod that is gone with its volumes
+    assert callback.said("log")[:told] == [str(number) for number in range(1, told + 1)]
+
+
 def test_a_process_killed_again_and_again_loses_nothing_it_was_promised(
     callback: Callback, container: Container
 ) -> None:
