@@ -57,11 +57,16 @@ def run(container: Container, scenario: Scenario, prompt: str, timeout: float) -
                 code = _attend(running, scenario, stand_in, timeout)
                 seconds = time.monotonic() - began
             except CannotRun as error:
-                said = Trial(stand_in, None, 0, log.read_bytes()).last_words
-                raise CannotRun(f"{error}: {said}") from None
+                raise CannotRun(f"{error}: {_complaint(log.read_text('utf-8', 'replace'))}") from None
             finally:
                 running.kill()
         return Trial(stand_in, code, seconds, log.read_bytes())
+
+
+def _complaint(said: str) -> str:
+    """What an engine says is wrong; the hint at its help, which comes last, is no help."""
+    lines = [line.strip() for line in said[-_TAIL:].splitlines() if line.strip() and "--help" not in line]
+    return lines[-1] if lines else "it does not say why"
 
 
 def _attend(running: Running, scenario: Scenario, stand_in: StandIn, timeout: float) -> int | None:
