@@ -307,16 +307,20 @@ def test_bombs_are_too_large_and_leave_no_trace_in_memory(intake: Function) -> N
     assert memory() - before < 32 * MAX_BODY
 
 
+# The same in every process that collects these tests.
+PACKED = gzip.compress(example(), mtime=0)
+
+
 @pytest.mark.parametrize(
     ("body", "encoding", "status"),
     [
-        (gzip.compress(example())[:-1], "gzip", 400),
-        (gzip.compress(example())[:20], "gzip", 400),
-        (gzip.compress(example()) + b"x", "gzip", 400),
+        (PACKED[:-1], "gzip", 400),
+        (PACKED[:20], "gzip", 400),
+        (PACKED + b"x", "gzip", 400),
         (example(), "gzip", 400),
         (b"", "gzip", 400),
-        (gzip.compress(gzip.compress(example())), "gzip", 400),
-        (gzip.compress(gzip.compress(example())), "gzip, gzip", 415),
+        (gzip.compress(PACKED, mtime=0), "gzip", 400),
+        (gzip.compress(PACKED, mtime=0), "gzip, gzip", 415),
         (example(), "br", 415),
         (example(), "deflate", 415),
         (example(), "\x7f", 400),

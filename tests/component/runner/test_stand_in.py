@@ -29,7 +29,7 @@ STORY: list[tuple[bytes, Mapping[str, str]]] = [
     (json.dumps([event(1), event(3)]).encode(), {}),
     (json.dumps(event(1, content="changed")).encode(), {}),
     (b"\n".join(json.dumps(event(number)).encode() for number in (5, 6, 6)), LINES),
-    (gzip.compress(json.dumps([event(2), event(4)]).encode()), GZIP),
+    (gzip.compress(json.dumps([event(2), event(4)]).encode(), mtime=0), GZIP),
     (json.dumps(event(7, "usage", usage={"inputTokens": 3, "costUsd": 0.5})).encode(), {}),
     (json.dumps(event(8, "snapshot", snapshot={"type": "before", "content": "clean"})).encode(), {}),
     # what is wrong for ever
