@@ -4,6 +4,7 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 PYTEST_ARGS ?=
 FUZZ_ARGS ?=
+BENCH_ARGS ?=
 SOURCES := functions shared migrations tests
 
 export UV_PROJECT_ENVIRONMENT := .venv
@@ -12,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check format lint types contracts proto openapi fuzz-api test-cluster test-codex bench-start bench-flow bench-intake bench-dispatch bench-callback clean
+.PHONY: help install demo dev test check format lint types contracts proto openapi fuzz-api test-cluster test-codex bench-start bench-flow bench-intake bench-dispatch bench-callback bench-embedding bench-memory clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -88,6 +89,12 @@ bench-dispatch: install ## Launches a second on a real API server, beside the ba
 
 bench-callback: install ## Events a second that containers report, beside pgbench with the same inserts
 	@$(BIN)/python -m tests.bench.callback
+
+bench-embedding: install ## Texts embedded a second and calls a text, before a local API that takes 50 ms
+	@$(BIN)/python -m tests.bench.embedding
+
+bench-memory: install ## Search among 100,000 memories over HTTP, beside the same SQL by pgbench
+	@$(BIN)/python -m tests.bench.memory $(BENCH_ARGS)
 
 clean: ## Remove what was installed and every local state
 	rm -rf .venv .facteur .facteur-demo .cluster .codex-cli .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -73,5 +73,14 @@ INSTRUMENTS: Mapping[str, Instrument] = MappingProxyType(
             "launches that were begun, and how each ended",
             {"mode": frozenset(Mode), "outcome": LAUNCH_OUTCOMES},
         ),
+        "graf_codex_embedding_duration_ms": Instrument(
+            "histogram", "ms", "time that a call of the embedding API took, however it ended", {}
+        ),
+        "graf_codex_embedding_failures_total": Instrument(
+            "counter",
+            "{call}",
+            "calls of the embedding API that made no vectors, and why",
+            {"why": frozenset({"throttled", "unavailable", "refused"})},
+        ),
     }
 )

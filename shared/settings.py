@@ -184,6 +184,13 @@ def http_url(raw: str) -> str:
     return raw.rstrip("/")
 
 
+def redis_url(raw: str) -> str:
+    """A parser for URLs of a Redis."""
+    if not re.fullmatch(r"(?:rediss?|unix)://\S+", raw):
+        raise ValueError("must be a URL that starts with redis://, rediss:// or unix://")
+    return raw
+
+
 def tls_url(raw: str) -> str:
     """A parser for URLs to which tokens travel: without TLS to this machine only."""
     url = http_url(raw)

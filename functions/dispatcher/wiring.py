@@ -18,7 +18,7 @@ from shared.domain.task import Mode, Run
 from shared.events.announcer import BackgroundAnnouncer
 from shared.postgres.database import Database
 from shared.postgres.launches import PgLaunches
-from shared.postgres.memories import PgMemories
+from shared.postgres.memory_search import PgMemorySearch
 from shared.postgres.outbox import PgOutbox
 from shared.postgres.queue import PgQueue
 from shared.postgres.runs import PgRuns
@@ -82,7 +82,7 @@ snapshots = Snapshots(targets, launches, hashlib.sha256(f"snapshots {settings.to
 launch = Launch(
     launches,
     doors,
-    PgMemories(database),
+    PgMemorySearch(database),
     snapshots,
     say,
     lambda: datetime.now(UTC),

@@ -2,7 +2,7 @@
 
 In:     broker: task.accepted, run.launched, run.reported, task.finished, tick
 Out:    task.prepared
-Writes: codex_task_memory_index, codex_tasks, outbox, inbox
+Writes: codex_task_memory_index, codex_tasks, outbox, inbox; vectors and due times in Redis
 """
 
 from typing import TYPE_CHECKING
@@ -46,6 +46,7 @@ def reported(event: Event) -> None:
 @edge.event(PING)
 def tick(_event: Event) -> None:
     wiring.embed.catch_up()
+    wiring.indexes.look_after()
 
 
 @functions_framework.http

@@ -10,17 +10,31 @@ from shared.domain.memory import Recalled, snippet
 from shared.domain.memory_index import Filters
 
 MAX_RESULTS = 50
+MAX_AGE_DAYS = 36_500
+SCORES = ("vector", "lexical", "outcome", "age")
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_RESULTS)]
+Word = Annotated[str, msgspec.Meta(max_length=500)]
+Days = Annotated[int, msgspec.Meta(ge=1, le=MAX_AGE_DAYS)]
 
 
 class FilterBody(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """What results must match; absent matches anything."""
+    """What results must match; absent matches anything. All of the tags must be there."""
 
-    namespace: str | None = None
-    resource_kind: str | None = None
-    repository: str | None = None
-    kind: str | None = None
+    namespace: Word | None = None
+    resource_kind: Word | None = None
+    repository: Word | None = None
+    kind: Word | None = None
+    tags: Annotated[list[Word], msgspec.Meta(max_length=32)] = msgspec.field(default_factory=list)
+    outcome: Word | None = None
+    max_age_days: Days | None = None
+    per_task: bool = True
+
+
+class NearestQuery(FilterBody, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """The query of `GET …/memory`."""
+
+    limit: Limit = 5
 
 
 class QueryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,7 +54,8 @@ class QueryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def filters(body: FilterBody, tenant: str, not_task: UUID) -> Filters:
     """The filters of the query; the tenant is never the caller's choice."""
-    return Filters(tenant, not_task, body.namespace, body.resource_kind, body.repository, body.kind)
+    wanted = {field: getattr(body, field) for field in FilterBody.__struct_fields__}
+    return Filters(tenant, not_task, **wanted)
 
 
 def answer(found: Answer) -> dict[str, Any]:
@@ -49,10 +64,15 @@ def answer(found: Answer) -> dict[str, Any]:
     return {"results": results, "degraded": found.degraded, "model": found.model}
 
 
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
 def _result(recalled: Recalled) -> dict[str, Any]:
     memory = recalled.memory
     return {
         "score": round(recalled.score, 4),
+        "scores": {name: _rounded(recalled.parts.get(name)) for name in SCORES},
         "snippet": snippet(memory.text),
         "metadata": {
             "repository": memory.repository,

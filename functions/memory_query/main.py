@@ -19,7 +19,7 @@ from shared import telemetry
 from shared.settings import load
 from shared.web.deferred import Deferred
 from shared.web.edge import Edge, document
-from shared.web.requests import bearer, parse_json, query_integer, read_body
+from shared.web.requests import bearer, parse_json, parse_query, query_integer, read_body
 
 if TYPE_CHECKING:
     from functions.memory_query import wiring
@@ -34,9 +34,8 @@ edge = Edge("memory-query", lambda: wiring.ready())
 def nearest(request: Request, task_id: UUID) -> Response:
     telemetry.about_task(task_id)
     asker = wiring.access(task_id, bearer(request))
-    wanted = bodies.FilterBody(request.args.get("namespace"), request.args.get("resourceKind"))
     limit = query_integer(request, "limit", 5, 1, bodies.MAX_RESULTS)
-    filters = bodies.filters(wanted, asker.tenant, task_id)
+    filters = bodies.filters(parse_query(request, bodies.NearestQuery), asker.tenant, task_id)
     return _show(asker, wiring.recall.by_text(asker.prompt, filters, limit))
 
 

@@ -1,4 +1,4 @@
-"""The use case: the memories nearest to a text or a vector; by words alone while no vector can be made."""
+"""The use case: the memories most like a text or a vector; by words alone while no vector can be made."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Protocol
 
 from shared.domain.errors import Rejected, Unavailable
 from shared.domain.memory import Recalled
-from shared.domain.memory_index import Filters
+from shared.domain.memory_index import Filters, Question
 from shared.domain.redaction import redact
 
 
@@ -31,12 +31,10 @@ class Cache(Protocol):
     def put(self, model: str, text: str, vector: Sequence[float]) -> None: ...
 
 
-class Memories(Protocol):
-    """The memory index."""
+class Search(Protocol):
+    """Finds memories by vector, by words, or by both."""
 
-    def by_vector(self, vector: Sequence[float], model: str, filters: Filters, limit: int) -> Sequence[Recalled]: ...
-
-    def by_words(self, text: str, filters: Filters, limit: int) -> Sequence[Recalled]: ...
+    def search(self, question: Question, filters: Filters, limit: int) -> Sequence[Recalled]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +49,21 @@ class Answer:
 class Recall:
     """Finds memories for a question."""
 
-    def __init__(self, memories: Memories, embedder: Embedder, cache: Cache) -> None:
+    def __init__(self, memories: Search, embedder: Embedder, cache: Cache) -> None:
         self._memories = memories
         self._embedder = embedder
         self._cache = cache
         self._model = f"{embedder.model}:{embedder.dimension}"
 
     def by_text(self, text: str, filters: Filters, limit: int) -> Answer:
-        """Nearest to a text, which is embedded at most once a day; lexical and `degraded` if it cannot be."""
-        question = redact(text)
+        """Most like a text, which is embedded at most once a day; lexical and `degraded` if it cannot be."""
+        wanted = redact(text)
         try:
-            vector = self._vector(question)
-        except Unavailable:
-            found = self._memories.by_words(question, filters, limit)
-            return Answer(found, True, self._model)
-        return Answer(self._memories.by_vector(vector, self._model, filters, limit), False, self._model)
+            vector = self._vector(wanted)
+        except (Unavailable, Rejected):
+            vector = None
+        found = self._memories.search(Question(self._model, wanted, vector), filters, limit)
+        return Answer(found, vector is None, self._model)
 
     def by_vector(self, vector: Sequence[float], filters: Filters, limit: int) -> Answer:
         """Nearest to a vector of the model in use, of any length but zero; Rejected for another dimension."""
@@ -75,7 +73,8 @@ class Recall:
         if not 0 < length < math.inf:
             raise Rejected("the vector has no direction: it is zero or too long")
         unit = [value / length for value in vector]
-        return Answer(self._memories.by_vector(unit, self._model, filters, limit), False, self._model)
+        found = self._memories.search(Question(self._model, vector=unit), filters, limit)
+        return Answer(found, False, self._model)
 
     def _vector(self, text: str) -> Sequence[float]:
         known = self._cache.get(self._model, text)

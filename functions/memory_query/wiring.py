@@ -6,6 +6,7 @@ from functions.memory_query.settings import Settings
 from shared.embeddings import embedder
 from shared.postgres.database import Database
 from shared.postgres.memories import PgMemories
+from shared.postgres.memory_search import PgMemorySearch
 from shared.redis.vectors import RedisVectors
 from shared.settings import load
 from shared.web.callers import ApiCallers
@@ -15,7 +16,7 @@ database = Database(settings.postgres_dsn)
 memories = PgMemories(database)
 access = Access(memories, settings.token_keys, ApiCallers(settings.callers))
 recall = Recall(
-    memories,
+    PgMemorySearch(database),
     embedder(settings.api_key, settings.base_url, settings.model, settings.dimension),
     RedisVectors(settings.redis_url),
 )

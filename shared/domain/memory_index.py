@@ -22,7 +22,11 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class MemoryRow:
-    """Chunk `chunk` (from 0) of a text, redacted; `vector` and `model` are None until it could be embedded."""
+    """Chunk `chunk` (from 0) of a text, redacted.
+
+    With a `model` and no `vector` it gets that of an equal content, if there is one; both are None until it
+    could be embedded. `refused_by` is the model that will never embed it.
+    """
 
     id: UUID
     text: Text
@@ -31,11 +35,24 @@ class MemoryRow:
     content_hash: bytes
     vector: Sequence[float] | None
     model: str | None
+    refused_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What memories should be like: a text, a vector of `model` (name and dimension, as `name:3072`), or both."""
+
+    model: str
+    text: str | None = None
+    vector: Sequence[float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What found memories must match. The tenant always applies; None elsewhere matches anything."""
+    """What found memories must match. The tenant always applies; None elsewhere matches anything.
+
+    `tags` must all be there. With `per_task` the best memory of each task is found, otherwise any number.
+    """
 
     tenant: str
     not_task: UUID
@@ -43,3 +60,7 @@ class Filters:
     resource_kind: str | None = None
     repository: str | None = None
     kind: str | None = None
+    tags: Sequence[str] = ()
+    outcome: str | None = None
+    max_age_days: int | None = None
+    per_task: bool = True

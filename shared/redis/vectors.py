@@ -26,7 +26,7 @@ class RedisVectors:
         import redis
 
         try:
-            found = self._connected().get(_key(model, text))
+            found = self._connected().get(key(model, text))
             return array("f", found).tolist() if isinstance(found, bytes) else None
         except (redis.RedisError, ValueError):  # away, or not what `put` wrote
             return None
@@ -36,7 +36,7 @@ class RedisVectors:
         import redis
 
         try:
-            self._connected().set(_key(model, text), array("f", vector).tobytes(), ex=_SECONDS)
+            self._connected().set(key(model, text), array("f", vector).tobytes(), ex=_SECONDS)
         except redis.RedisError as error:
             log.info("vector not cached", extra={"facts": {"error": type(error).__name__}})
 
@@ -49,5 +49,6 @@ class RedisVectors:
         return self._client
 
 
-def _key(model: str, text: str) -> str:
+def key(model: str, text: str) -> str:
+    """Where the vector of a text is kept; the text itself is not in it."""
     return f"facteur:vector:{model}:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -73,7 +73,7 @@ def test_the_data_sheet_names_the_events_that_are_handled_and_made(function: str
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_the_data_sheet_names_the_tables_that_are_written(function: str) -> None:
-    elsewhere = {"jobs", "files", "a cache of question vectors in Redis"}
+    elsewhere = {"jobs", "files", "a cache of question vectors in Redis", "vectors and due times in Redis"}
     assert data_sheet(function).writes - elsewhere == written_tables(function)
 
 

@@ -27,6 +27,7 @@ from shared.postgres.memories import PgMemories
 from shared.postgres.scratch import scratch_database
 from shared.postgres.tasks import PgTasks
 from tests.component.functions import API_TOKEN, READ_ONLY_TOKEN, TOKEN_SECRET, Sink, authorised, sink
+from tests.contract.embedders.direct import Direct, FakeLater
 from tests.integration.postgres.conftest import claim, launch, request
 
 COLLEAGUE_TOKEN = "the-token-of-another-caller-of-the-same-tenant"
@@ -98,7 +99,8 @@ class Stage:
 
     def embed(self, task: UUID, embedder: Embedder | None = None) -> None:
         received = announce(TaskAccepted(task), "codex-intake", None)
-        Embed(PgMemories(self.database), embedder or OfflineEmbedder(), lambda _: None).accepted(task, received, None)
+        direct = Direct(embedder or OfflineEmbedder())
+        Embed(PgMemories(self.database), direct, FakeLater(), lambda _: None).accepted(task, received, None)
         self.clear_outbox()
 
     def clear_outbox(self) -> None:

@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import redis
 
 from shared.domain.run import RunState
 from shared.events.catalogue import Fact, RunReported, TaskAccepted, TaskFinished, announce
@@ -204,3 +206,69 @@ def test_a_broker_that_is_away_leaves_the_event_in_the_outbox(embedder: Function
 
 def test_a_route_of_another_function_is_not_found(embedder: Function) -> None:
     assert embedder.post("/v1/codex/tasks", b"{}", authorised()).status == 404
+
+
+# --- an embedding API that fails, and several processes
+
+
+def test_an_api_that_hangs_holds_no_task_up_and_what_it_makes_late_is_not_made_again(
+    stage: Stage, broker: Sink, api: OpenAIServer, folder: Path, redis_url: str
+) -> None:
+    slow = threading.Event()
+
+    def late(request: Mapping[str, Any]) -> Answer:
+        assert slow.wait(20)
+        return well(request)
+
+    task = stage.accept("an answer that comes late")
+    api.respond = late
+    env = settings(stage.dsn, broker.url, folder, redis_url) | OPENAI | {"OPENAI_BASE_URL": api.base_url}
+    asked = len(api.requests)
+    with running("embedder", env, folder / "log-hang") as function:
+        deliver(function, said(TaskAccepted(task)))
+        assert broker.types() == ["task.prepared.v1"]
+        assert [row["embedded"] for row in memories(stage, task)] == [False]
+        slow.set()
+        deliver(function, tick())
+    sent = [text for request in api.requests[asked:] for text in request["input"]]
+    assert [row["embedded"] for row in memories(stage, task)] == [True]
+    assert sent.count("an answer that comes late") == 1
+
+
+def test_a_pause_that_one_process_was_asked_for_is_kept_by_every_other(
+    stage: Stage, broker: Sink, api: OpenAIServer, folder: Path, redis_url: str
+) -> None:
+    redis.Redis.from_url(redis_url).flushall()
+    api.respond = lambda _: Answer(429, {"error": {"message": "slow down"}}, {"Retry-After": "600"})
+    env = settings(stage.dsn, broker.url, folder, redis_url) | OPENAI | {"OPENAI_BASE_URL": api.base_url}
+    with running("embedder", env, folder / "log-one") as one, running("embedder", env, folder / "log-two") as two:
+        deliver(one, said(TaskAccepted(stage.accept("the first text"))))
+        asked = len(api.requests)
+        api.respond = well
+        deliver(two, said(TaskAccepted(stage.accept("the second text"))))
+        deliver(two, tick())
+        assert len(api.requests) == asked
+        assert broker.types() == ["task.prepared.v1"] * 2
+        redis.Redis.from_url(redis_url).flushall()
+        deliver(two, tick())
+    assert len(api.requests) > asked, "a process that was not told keeps no pause that Redis has lost"
+
+
+def test_two_processes_with_the_same_text_at_the_same_moment_send_it_once(
+    stage: Stage, broker: Sink, api: OpenAIServer, folder: Path, redis_url: str
+) -> None:
+    redis.Redis.from_url(redis_url).flushall()
+    api.respond = well
+    asked = len(api.requests)
+    env = settings(stage.dsn, broker.url, folder, redis_url) | OPENAI | {"OPENAI_BASE_URL": api.base_url}
+    tasks = [stage.accept("the same words for everybody") for _ in range(16)]
+    with (
+        running("embedder", env, folder / "log-one") as one,
+        running("embedder", env, folder / "log-two") as two,
+        ThreadPoolExecutor(16) as threads,
+    ):
+        list(threads.map(deliver, [one, two] * 8, [said(TaskAccepted(task)) for task in tasks]))
+        deliver(one, tick())  # for who did not want to wait longer
+    sent = [text for request in api.requests[asked:] for text in request["input"]]
+    assert sent.count("the same words for everybody") == 1
+    assert all(row["embedded"] for task in tasks for row in memories(stage, task))

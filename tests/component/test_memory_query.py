@@ -85,7 +85,9 @@ def test_a_run_asks_for_what_is_near_its_own_prompt(
     document = answer(memory.get(f"/v1/codex/tasks/{run[0]}/memory?limit=1", run[1]))
     assert (document["degraded"], document["model"]) == (False, OFFLINE)
     (result,) = document["results"]
-    assert result.keys() == {"score", "snippet", "metadata", "provenance"}
+    assert result.keys() == {"score", "scores", "snippet", "metadata", "provenance"}
+    assert result["scores"].keys() == {"vector", "lexical", "outcome", "age"}
+    assert 0.5 < result["scores"]["vector"] <= 1
     assert result["snippet"] == f"{ZIGGURAT} before the flood"
     assert 0.5 < result["score"] <= 1
     assert result["metadata"] == {
@@ -149,7 +151,7 @@ def test_nothing_of_the_task_itself_and_of_other_tenants_is_answered(
 def test_filters_narrow_the_answer(memory: Function, run: Run, earlier: dict[str, UUID]) -> None:
     pumps = [str(earlier["pumps"])]
 
-    def found(**filters: str) -> list[str]:
+    def found(**filters: Any) -> list[str]:
         return tasks(answer(ask(memory, run, {"text": ZIGGURAT, "filters": filters})))
 
     assert found(namespace="temple") == pumps
@@ -158,9 +160,16 @@ def test_filters_narrow_the_answer(memory: Function, run: Run, earlier: dict[str
     assert found(kind="prompt")[0] == pumps[0]
     assert found(namespace="temple", resourceKind="Pod") == []
     assert found(kind="outcome") == []
+    assert found(tags=["none"]) == []
+    assert found(outcome="succeeded") == []
+    assert found(maxAgeDays=1, outcome="prepared", perTask=False)[0] == pumps[0]
     path = f"/v1/codex/tasks/{run[0]}/memory"
     assert tasks(answer(memory.get(f"{path}?namespace=temple", run[1]))) == pumps
     assert tasks(answer(memory.get(f"{path}?resourceKind=Pod", run[1]))) == []
+    assert (
+        tasks(answer(memory.get(f"{path}?repository=o/temple&outcome=prepared&maxAgeDays=1&limit=1", run[1]))) == pumps
+    )
+    assert tasks(answer(memory.get(f"{path}?tags=a,b&kind=prompt", run[1]))) == []
 
 
 @pytest.mark.parametrize(
@@ -173,6 +182,11 @@ def test_filters_narrow_the_answer(memory: Function, run: Run, earlier: dict[str
         {"text": "x", "limit": 0},
         {"text": "x", "limit": 51},
         {"text": "x", "filters": {"tenant": "elsewhere"}},
+        {"text": "x", "filters": {"maxAgeDays": 0}},
+        {"text": "x", "filters": {"maxAgeDays": 10**9}},
+        {"text": "x", "filters": {"tags": ["a"] * 33}},
+        {"text": "x", "filters": {"tags": "a"}},
+        {"text": "x", "filters": {"kind": "x" * 501}},
         {"text": "x", "tenant": "elsewhere"},
         {"vector": ["a"]},
         {"vector": [0.0] * 4001},

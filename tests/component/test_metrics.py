@@ -11,12 +11,13 @@ import pytest
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
 from shared.events import codec
-from shared.events.catalogue import TASK_REQUESTED, TaskPrepared, announce
+from shared.events.catalogue import TASK_REQUESTED, TaskAccepted, TaskPrepared, announce
 from shared.events.event import Event
 from shared.instruments import INSTRUMENTS
 from tests.component.collector import Collector, collecting, labels_of
-from tests.component.conftest import Stage, until
+from tests.component.conftest import NO_PROXY, Stage, until
 from tests.component.functions import Sink, running, settings
+from tests.contract.embedders.openai_server import KEY, Answer, openai_server, well
 
 PROCESSED = "facteur_command_events_processed_total"
 FAILED = "facteur_command_events_failed_total"
@@ -75,8 +76,24 @@ def test_what_was_counted_arrives_when_the_function_stops(
     assert {metric.name: metric.unit for metric in collector.metrics} == {
         name: instrument.unit
         for name, instrument in INSTRUMENTS.items()
-        if name != LAUNCHES and not name.startswith("facteur_callback_")
+        if name != LAUNCHES and not name.startswith(("facteur_callback_", "graf_"))
     }
+
+
+def test_calls_of_the_embedding_api_are_timed_and_their_failures_counted(
+    environment: dict[str, str], collector: Collector, stage: Stage, folder: Path
+) -> None:
+    openai = {"OPENAI_API_KEY": KEY, "OPENAI_EMBEDDING_DIMENSION": "64", **NO_PROXY}
+    with openai_server() as api:
+        env = environment | openai | {"OPENAI_BASE_URL": api.base_url, ENDPOINT: collector.url}
+        with running("embedder", env, folder / "log") as embedder:
+            for answer in (well, lambda _: Answer(429, {"error": {"message": "slow down"}})):
+                api.respond = answer
+                task = stage.accept(f"text {uuid4()}")
+                assert embedder.deliver(announce(TaskAccepted(task), "codex-intake", None)).status == 204
+    assert collector.total("graf_codex_embedding_failures_total", why="throttled") == 1
+    (duration,) = collector.points("graf_codex_embedding_duration_ms")
+    assert (duration.count, labels_of(duration)) == (2, {})
 
 
 def test_launches_are_counted_by_how_they_ended(

@@ -170,8 +170,8 @@ def test_a_failing_server_is_unavailable_and_asked_once(
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"embedding": [math.nan] * 48}, "not finite"),
-        ({"embedding": [math.inf] * 48}, "not finite"),
+        ({"embedding": [math.nan] * 48}, "cannot be read"),
+        ({"embedding": [math.inf] * 48}, "cannot be read"),
         ({"embedding": [1e308] * 48}, "not finite"),
         ({"embedding": [0.0] * 48}, "zero"),
         ({"embedding": [0.5] * 47}, "OPENAI_EMBEDDING_DIMENSION"),

@@ -37,6 +37,7 @@ from shared.events.event import Event
 from shared.postgres.database import Database
 from shared.postgres.launches import PgLaunches
 from shared.postgres.memories import PgMemories
+from shared.postgres.memory_search import PgMemorySearch
 from shared.postgres.outbox import PgOutbox
 from shared.postgres.queue import PgQueue
 from shared.postgres.reports import PgReports
@@ -45,6 +46,7 @@ from shared.postgres.task_views import PgTaskViews
 from shared.postgres.tasks import PgTasks
 from shared.postgres.uploads import PgUploads
 from tests.contract.stores.fake_memories import FakeMemories
+from tests.contract.stores.fake_memory_search import FakeMemorySearch
 from tests.contract.stores.fake_runs import FakeLaunches, FakeQueue, FakeRuns
 from tests.contract.stores.fake_uploads import FakeUploads
 from tests.contract.stores.fake_views import FakeViews
@@ -92,14 +94,12 @@ class Outbox(shared.events.announcer.Outbox, functions.dispatcher.look_after.Out
     def relay(self, publish: Callable[[Event], None], limit: int = 100, older_than: float = 3.0) -> int: ...
 
 
-class Memories(
-    functions.embedder.embed.Memories,
-    functions.dispatcher.launch.Memories,
-    functions.memory_query.recall.Memories,
-    functions.memory_query.access.Tasks,
-    Protocol,
-):
+class Memories(functions.embedder.embed.Memories, functions.memory_query.access.Tasks, Protocol):
     def expose(self, task: UUID, attempt: int, shown: Sequence[Recalled]) -> None: ...
+
+
+class Search(functions.dispatcher.launch.Memories, functions.memory_query.recall.Search, Protocol):
+    """Both who search."""
 
 
 @dataclass
@@ -114,6 +114,7 @@ class Stores:
     reports: functions.callback.record.Reports
     outbox: Outbox
     memories: Memories
+    search: Search
     uploads: Uploads
 
     def accept(self, delivery: str = "delivery-1", **changes: Any) -> Accepted:
@@ -169,14 +170,16 @@ def fakes(caps: Caps = ANY, lease_seconds: float = 30.0) -> Stores:
     queue, launches = FakeQueue(world, caps, "jobs", lease_seconds), FakeLaunches(world, lease_seconds)
     tasks, views, runs = FakeTasks(world), FakeViews(world), FakeRuns(world)
     reports, outbox, memories = FakeReports(world), FakeOutbox(world), FakeMemories(world)
-    return Stores(tasks, views, runs, launches, queue, reports, outbox, memories, FakeUploads(world))
+    search = FakeMemorySearch(world)
+    return Stores(tasks, views, runs, launches, queue, reports, outbox, memories, search, FakeUploads(world))
 
 
 def postgres(database: Database, caps: Caps = ANY, lease_seconds: float = 30.0) -> Stores:
     queue, launches = PgQueue(database, caps, "jobs", lease_seconds), PgLaunches(database, lease_seconds)
     tasks, views, runs = PgTasks(database), PgTaskViews(database), PgRuns(database)
     reports, outbox, memories = PgReports(database), PgOutbox(database), PgMemories(database)
-    return Stores(tasks, views, runs, launches, queue, reports, outbox, memories, PgUploads(database))
+    search = PgMemorySearch(database)
+    return Stores(tasks, views, runs, launches, queue, reports, outbox, memories, search, PgUploads(database))
 
 
 MakeStores = Callable[..., Stores]

@@ -1,12 +1,13 @@
 """What every memory index promises to embedder, dispatcher and memory-query."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
 
 from shared.domain.ids import stable_id
-from shared.domain.memory_index import Filters, MemoryRow, Text
+from shared.domain.memory_index import Filters, MemoryRow, Question, Text
 from shared.domain.report import End, Report, Snapshot
 from shared.domain.run import RunState
 from shared.domain.task import Target
@@ -25,25 +26,25 @@ def row(text: Text, vector: Sequence[float] | None, chunk: int = 0, content: str
 
 def remember(stores: Stores, name: str, *vectors: Sequence[float] | None, **changes: object) -> UUID:
     task = stores.accept(name, **changes).run_id
-    (text,) = stores.memories.missing(task, MODEL, 9)
+    (text,) = stores.memories.missing([task], MODEL, 9)
     stores.memories.store([row(text, vector, chunk) for chunk, vector in enumerate(vectors)], None, None)
     return task
 
 
-def anything(not_task: UUID, **more: str) -> Filters:
-    return Filters("default", not_task, **more)
+def anything(not_task: UUID) -> Filters:
+    return Filters("default", not_task)
 
 
 def test_the_texts_without_a_vector_are_told(stores: Stores) -> None:
     target = Target("v1", "ConfigMap", "demo", "settings")
     task = stores.accept("one", tags=("a",), targets=(target,), repository="o/r").run_id
     other = stores.accept("two").run_id
-    assert stores.memories.missing(task, MODEL, 9) == [
+    assert stores.memories.missing([task], MODEL, 9) == [
         Text(task, "prompt", "prompt", "Do what one says", "default", "o/r", ["a"], ["demo"], ["ConfigMap"])
     ]
-    assert [text.task_id for text in stores.memories.missing(None, MODEL, 9)] == [task, other]
-    assert len(stores.memories.missing(None, MODEL, 1)) == 1
-    assert stores.memories.missing(uuid4(), MODEL, 9) == []
+    assert stores.memories.waiting(MODEL, 9) == [task, other]
+    assert len(stores.memories.waiting(MODEL, 1)) == 1
+    assert stores.memories.missing([uuid4()], MODEL, 9) == []
 
 
 def test_snapshots_and_the_outcome_are_texts_too(stores: Stores) -> None:
@@ -52,23 +53,64 @@ def test_snapshots_and_the_outcome_are_texts_too(stores: Stores) -> None:
     snapshot = Snapshot(uuid4(), "after", "a: 2", "digest")
     end = End(RunState.SUCCEEDED, "", "all done")
     stores.reports.record(task, 1, [Report("e1", 1, "completed", snapshot=snapshot)], end, None)
-    texts = {(text.kind, text.source_ref, text.text) for text in stores.memories.missing(task, MODEL, 9)}
+    texts = {(text.kind, text.source_ref, text.text) for text in stores.memories.missing([task], MODEL, 9)}
     assert texts == {("snapshot-after", str(snapshot.id), "a: 2"), ("outcome", "attempt 1", "succeeded: all done")}
 
 
 def test_what_has_a_vector_is_missing_for_another_model_alone(stores: Stores) -> None:
     task = remember(stores, "one", EAST)
-    assert stores.memories.missing(task, MODEL, 9) == []
-    assert len(stores.memories.missing(task, "other:3", 9)) == 1
+    assert stores.memories.missing([task], MODEL, 9) == []
+    assert len(stores.memories.missing([task], "other:3", 9)) == 1
 
 
 def test_what_could_not_be_embedded_stays_missing_and_keeps_no_vector_from_later(stores: Stores) -> None:
     task = remember(stores, "one", None)
-    (text,) = stores.memories.missing(task, MODEL, 9)
+    (text,) = stores.memories.missing([task], MODEL, 9)
     stores.memories.store([row(text, EAST)], None, None)
     stores.memories.store([row(text, None)], None, None)
-    assert stores.memories.missing(task, MODEL, 9) == []
-    assert stores.memories.by_vector(EAST, MODEL, anything(uuid4()), 9)
+    assert stores.memories.missing([task], MODEL, 9) == []
+    assert stores.search.search(Question(MODEL, vector=EAST), anything(uuid4()), 9)
+
+
+def test_an_equal_text_gets_the_vector_that_is_there_already(stores: Stores) -> None:
+    remember(stores, "one", EAST)
+    task = stores.accept("two", tenant="elsewhere").run_id
+    (text,) = stores.memories.missing([task], MODEL, 9)
+    assert stores.memories.known([b"hash", b"another"], MODEL) == {b"hash"}
+    assert stores.memories.known([b"hash"], "other:3") == set()
+    stores.memories.store([replace(row(text, None), model=MODEL)], None, None)
+    assert stores.memories.missing([task], MODEL, 9) == []
+    (found,) = stores.search.search(Question(MODEL, vector=EAST), Filters("elsewhere", uuid4()), 9)
+    assert found.memory.task_id == task
+    assert found.parts["vector"] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_an_equal_text_that_is_gone_leaves_the_other_waiting(stores: Stores) -> None:
+    task = stores.accept("one").run_id
+    (text,) = stores.memories.missing([task], MODEL, 9)
+    stores.memories.store([replace(row(text, None), model=MODEL)], None, None)
+    assert stores.memories.waiting(MODEL, 9) == [task]
+
+
+def test_a_text_is_missing_until_all_of_its_pieces_have_vectors(stores: Stores) -> None:
+    task = stores.accept("one").run_id
+    (text,) = stores.memories.missing([task], MODEL, 9)
+    stores.memories.store([row(text, EAST), row(text, None, 1)], None, None)
+    assert stores.memories.waiting(MODEL, 9) == [task]
+    stores.memories.store([row(text, EAST), row(text, NORTH, 1)], None, None)
+    assert stores.memories.waiting(MODEL, 9) == []
+
+
+@pytest.mark.parametrize("chunk", [0, 1])
+def test_what_a_model_refuses_is_missing_for_another_model_alone(stores: Stores, chunk: int) -> None:
+    task = stores.accept("one").run_id
+    (text,) = stores.memories.missing([task], MODEL, 9)
+    pieces = [row(text, EAST, 1 - chunk), row(text, None, chunk)]
+    stores.memories.store(pieces, None, None)
+    assert stores.memories.waiting(MODEL, 9) == [task]
+    stores.memories.store([pieces[0], replace(pieces[1], refused_by=MODEL)], None, None)
+    assert (stores.memories.missing([task], MODEL, 9), stores.memories.waiting(MODEL, 9)) == ([], [])
+    assert stores.memories.waiting("other:3", 9) == [task]
 
 
 def test_an_event_prepares_its_task_once(stores: Stores) -> None:
@@ -89,54 +131,6 @@ def test_preparing_does_not_move_a_run_back(stores: Stores) -> None:
     assert stores.status(task)[0] == "running"
 
 
-def test_the_nearest_come_first_and_each_task_once(stores: Stores) -> None:
-    near, far = remember(stores, "near", NORTH, EAST, NORTH_EAST), remember(stores, "far", NORTH)
-    middle = remember(stores, "middle", NORTH_EAST)
-    found = stores.memories.by_vector(EAST, MODEL, anything(uuid4()), 9)
-    assert [recalled.memory.task_id for recalled in found] == [near, middle, far]
-    assert [recalled.score for recalled in found] == pytest.approx([1.0, 0.8, 0.0], abs=1e-3)
-    assert len(stores.memories.by_vector(EAST, MODEL, anything(uuid4()), 2)) == 2
-    assert stores.memories.by_vector(EAST, "other:3", anything(uuid4()), 9) == []
-
-
-def test_a_task_is_shown_others_that_are_near_enough(stores: Stores) -> None:
-    asking = remember(stores, "asking", EAST)
-    near = remember(stores, "near", NORTH_EAST)
-    remember(stores, "far", NORTH)
-    remember(stores, "stranger", EAST, tenant="elsewhere")
-    (found,) = stores.memories.nearest_to_task(asking, 9)
-    assert found.memory.task_id == near
-    assert (found.memory.kind, found.memory.text, found.memory.outcome) == ("prompt", "Do what near says", "accepted")
-    assert stores.memories.nearest_to_task(remember(stores, "without", None), 9) == []
-    assert stores.memories.nearest_to_task(uuid4(), 9) == []
-
-
-def test_every_filter_narrows_and_the_tenant_always_applies(stores: Stores) -> None:
-    target = Target("v1", "ConfigMap", "demo", "settings")
-    task = remember(stores, "one", EAST, targets=(target,), repository="o/r")
-    remember(stores, "two", EAST)
-    remember(stores, "stranger", EAST, tenant="elsewhere", targets=(target,), repository="o/r")
-    for fitting in ({"namespace": "demo"}, {"resource_kind": "ConfigMap"}, {"repository": "o/r"}):
-        for found in (
-            stores.memories.by_vector(EAST, MODEL, anything(uuid4(), **fitting), 9),
-            stores.memories.by_words("what does one say, what does stranger say", anything(uuid4(), **fitting), 9),
-        ):
-            assert [recalled.memory.task_id for recalled in found] == [task], fitting
-    assert len(stores.memories.by_vector(EAST, MODEL, anything(uuid4(), kind="prompt"), 9)) == 2
-    assert stores.memories.by_vector(EAST, MODEL, anything(uuid4(), kind="outcome"), 9) == []
-    assert len(stores.memories.by_vector(EAST, MODEL, anything(task), 9)) == 1
-
-
-def test_words_are_found_without_any_vector(stores: Stores) -> None:
-    both = remember(stores, "one", None, prompt="repair the ziggurat pumps")
-    some = remember(stores, "two", None, prompt="repair the bicycle")
-    remember(stores, "three", None, prompt="file the tax return")
-    found = stores.memories.by_words("ziggurat pumps repair", anything(uuid4()), 9)
-    assert [recalled.memory.task_id for recalled in found] == [both, some]
-    assert all(0 < recalled.score < 1 for recalled in found)
-    assert stores.memories.by_words("nothing of this", anything(uuid4()), 9) == []
-
-
 def test_the_prompt_of_a_task_is_told_with_its_tenant_and_attempt(stores: Stores) -> None:
     task = stores.accept("one", tenant="elsewhere").run_id
     assert stores.memories.prompt(task) == ("Do what one says", "elsewhere", 0)
@@ -148,6 +142,6 @@ def test_the_prompt_of_a_task_is_told_with_its_tenant_and_attempt(stores: Stores
 def test_what_was_shown_may_be_noted_twice(stores: Stores) -> None:
     asking = remember(stores, "asking", EAST)
     remember(stores, "near", NORTH_EAST)
-    shown = stores.memories.nearest_to_task(asking, 9)
+    shown = stores.search.nearest_to_task(asking, 9)
     for _ in range(2):
         stores.memories.expose(asking, 1, shown)

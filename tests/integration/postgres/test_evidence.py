@@ -13,6 +13,7 @@ from shared.postgres.database import Database
 from shared.postgres.evidence import PgEvidence, Totals
 from shared.postgres.launches import PgLaunches
 from shared.postgres.memories import PgMemories
+from shared.postgres.memory_search import PgMemorySearch
 from shared.postgres.reports import PgReports
 from shared.postgres.uploads import PgUploads
 from tests.integration.postgres.conftest import AcceptTask, claim
@@ -34,11 +35,11 @@ def test_every_station_leaves_its_trace(accept: AcceptTask, database: Database) 
     memories, launches, reports = PgMemories(database), PgLaunches(database), PgReports(database)
     earlier, task = accept("earlier").run_id, accept("task").run_id
     for one in (earlier, task):
-        (text,) = memories.missing(one, "model:2", 1)
+        (text,) = memories.missing([one], "model:2", 1)
         identity = stable_id("memory", str(one))
         memories.store([MemoryRow(identity, text, 0, text.text, b"", (1.0, 0.0), "model:2")], None, None)
     run = claim(database, task)
-    found = memories.nearest_to_task(task, 5)
+    found = PgMemorySearch(database).nearest_to_task(task, 5)
     launches.brief(run, "do it", found, None, Verdict(True, "ci", "", "v1"))
     assert launches.launched(run, "job", b"", announce(RunLaunched(task, 1, "job"), "dispatcher", None))
     memories.expose(task, 1, found)

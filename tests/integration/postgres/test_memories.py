@@ -2,15 +2,17 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
 
 from shared.domain.ids import stable_id
-from shared.domain.memory_index import Filters, MemoryRow, Text
+from shared.domain.memory_index import Filters, MemoryRow, Question, Text
 from shared.events.catalogue import TaskAccepted, TaskPrepared, announce
 from shared.postgres.database import Database
 from shared.postgres.memories import PgMemories
+from shared.postgres.memory_search import PgMemorySearch
 from tests.integration.postgres.conftest import AcceptTask
 
 MODEL = "model:3"
@@ -22,41 +24,49 @@ def memories(database: Database) -> PgMemories:
     return PgMemories(database)
 
 
+@pytest.fixture
+def search(database: Database) -> PgMemorySearch:
+    return PgMemorySearch(database)
+
+
 def rows(text: Text, vector: tuple[float, ...] | None, *contents: str) -> list[MemoryRow]:
     def one(number: int, content: str) -> MemoryRow:
         identity = stable_id("memory", str(text.task_id), text.source_ref, str(number))
-        return MemoryRow(identity, text, number, content, b"", vector, MODEL if vector else None)
+        return MemoryRow(identity, text, number, content, content.encode(), vector, MODEL if vector else None)
 
     return [one(number, content) for number, content in enumerate(contents)]
 
 
 def remember(memories: PgMemories, task: UUID, vector: tuple[float, ...] | None, *contents: str) -> None:
-    (text,) = memories.missing(task, MODEL, 9)
+    (text,) = memories.missing([task], MODEL, 9)
     memories.store(rows(text, vector, *(contents or [text.text])), None, None)
 
 
-def anything(**more: str) -> Filters:
-    return Filters("default", uuid4(), **more)
+def anything() -> Filters:
+    return Filters("default", uuid4())
 
 
-def test_vectors_of_models_with_other_dimensions_live_side_by_side(accept: AcceptTask, memories: PgMemories) -> None:
+def test_vectors_of_models_with_other_dimensions_live_side_by_side(
+    accept: AcceptTask, memories: PgMemories, search: PgMemorySearch
+) -> None:
     small, large = accept("small").run_id, accept("large").run_id
     remember(memories, small, EAST)
-    (text,) = memories.missing(large, MODEL, 9)
+    (text,) = memories.missing([large], MODEL, 9)
     identity = stable_id("memory", str(large))
     memories.store([MemoryRow(identity, text, 0, "large", b"", [0.1] * 3072, "large:3072")], None, None)
-    assert [one.memory.task_id for one in memories.by_vector(EAST, MODEL, anything(), 9)] == [small]
-    assert [one.memory.task_id for one in memories.by_vector([0.1] * 3072, "large:3072", anything(), 9)] == [large]
+    assert [one.memory.task_id for one in search.search(Question(MODEL, vector=EAST), anything(), 9)] == [small]
+    long = Question("large:3072", vector=[0.1] * 3072)
+    assert [one.memory.task_id for one in search.search(long, anything(), 9)] == [large]
 
 
 def test_a_new_model_takes_the_place_of_the_old_one(
-    accept: AcceptTask, memories: PgMemories, database: Database
+    accept: AcceptTask, memories: PgMemories, search: PgMemorySearch, database: Database
 ) -> None:
     task = accept().run_id
     remember(memories, task, EAST)
-    (text,) = memories.missing(task, "new:2", 9)
+    (text,) = memories.missing([task], "new:2", 9)
     memories.store([MemoryRow(uuid4(), text, 0, "x", b"", (1.0, 0.0), "new:2")], None, None)
-    assert memories.by_vector(EAST, MODEL, anything(), 9) == []
+    assert search.search(Question(MODEL, vector=EAST), anything(), 9) == []
     assert len(database.all("SELECT FROM codex_kb.codex_task_memory_index", {})) == 1
 
 
@@ -75,27 +85,31 @@ def test_a_new_model_takes_the_place_of_the_old_one(
     ],
     ids=lambda text: text[:20],
 )
-def test_any_text_can_be_asked_for_by_its_words(accept: AcceptTask, memories: PgMemories, text: str) -> None:
+def test_any_text_can_be_asked_for_by_its_words(
+    accept: AcceptTask, memories: PgMemories, search: PgMemorySearch, text: str
+) -> None:
     remember(memories, accept(prompt="repair the ziggurat pumps").run_id, None)
-    found = memories.by_words(text, anything(), 9)
+    found = search.search(Question(MODEL, text), anything(), 9)
     assert len(found) == ("ziggurat" in text)
 
 
 def test_words_are_compared_by_their_stems_and_more_matches_score_higher(
-    accept: AcceptTask, memories: PgMemories
+    accept: AcceptTask, memories: PgMemories, search: PgMemorySearch
 ) -> None:
     one = accept("one", prompt="Retrying failed deliveries").run_id
     two = accept("two", prompt="The delivery of flowers").run_id
     for task in (one, two):
         remember(memories, task, None)
-    found = memories.by_words("retry a failing delivery", anything(), 9)
+    found = search.search(Question(MODEL, "retry a failing delivery"), anything(), 9)
     assert [recalled.memory.task_id for recalled in found] == [one, two]
     assert found[0].score > found[1].score
 
 
-def test_only_the_best_piece_of_a_text_is_found(accept: AcceptTask, memories: PgMemories) -> None:
+def test_only_the_best_piece_of_a_text_is_found(
+    accept: AcceptTask, memories: PgMemories, search: PgMemorySearch
+) -> None:
     remember(memories, accept().run_id, None, "pumps", "ziggurat pumps", "flowers")
-    (found,) = memories.by_words("ziggurat pumps", anything(), 9)
+    (found,) = search.search(Question(MODEL, "ziggurat pumps"), anything(), 9)
     assert found.memory.text == "ziggurat pumps"
 
 
@@ -106,8 +120,44 @@ def test_old_texts_are_caught_up_with_only_while_they_wait_for_a_vector(
     remember(memories, waiting, None)
     remember(memories, done, EAST)
     database.do("UPDATE codex_kb.codex_tasks SET updated_at = now() - interval '2 days'", {})
-    assert [text.task_id for text in memories.missing(None, MODEL, 9)] == [waiting]
-    assert memories.missing(None, "new:2", 9)[0].task_id == waiting
+    assert memories.waiting(MODEL, 9) == [waiting]
+    assert memories.waiting("new:2", 9) == [waiting]
+
+
+def test_large_texts_come_a_few_at_a_time_and_each_comes_in_the_end(accept: AcceptTask, memories: PgMemories) -> None:
+    tasks = [accept(f"task {number}", prompt="x" * 1_000_000).run_id for number in range(9)]
+    small = accept("small").run_id
+    left = set(memories.waiting(MODEL, 99))
+    assert left == {*tasks, small}
+    while left:
+        texts = memories.missing(list(left), MODEL, 99)
+        assert 1 <= len(texts) <= 5
+        memories.store([row for text in texts for row in rows(text, EAST, "x")], None, None)
+        left -= {text.task_id for text in texts}
+    assert memories.waiting(MODEL, 99) == []
+
+
+def test_a_text_of_white_space_alone_is_not_missing(
+    accept: AcceptTask, memories: PgMemories, database: Database
+) -> None:
+    task = accept().run_id
+    database.do("UPDATE codex_kb.codex_tasks SET prompt = E' \\n\\t\\r\\n'", {})
+    assert (memories.missing([task], MODEL, 9), memories.waiting(MODEL, 9)) == ([], [])
+
+
+def test_a_refused_text_keeps_the_vector_of_an_earlier_model(
+    accept: AcceptTask, memories: PgMemories, database: Database
+) -> None:
+    task = accept().run_id
+    remember(memories, task, EAST)
+    (text,) = memories.missing([task], "new:2", 9)
+    (refused,) = rows(text, None, text.text)
+    memories.store([replace(refused, refused_by="new:2")], None, None)
+    assert memories.waiting("new:2", 9) == []
+    (row,) = database.all(
+        "SELECT model, refused_by, embedding IS NULL AS none FROM codex_kb.codex_task_memory_index", {}
+    )
+    assert (row["model"], row["refused_by"], row["none"]) == (MODEL, "new:2", False)
 
 
 def test_one_event_delivered_many_times_at_once_is_acted_on_once(
@@ -115,7 +165,7 @@ def test_one_event_delivered_many_times_at_once_is_acted_on_once(
 ) -> None:
     task = accept().run_id
     received, prepared = announce(TaskAccepted(task), "x", None), announce(TaskPrepared(task), "embedder", None)
-    (text,) = memories.missing(task, MODEL, 9)
+    (text,) = memories.missing([task], MODEL, 9)
     results: list[bool] = []
     start = threading.Barrier(8)
 
@@ -137,7 +187,7 @@ def test_an_effect_that_fails_is_not_marked_as_received(
 ) -> None:
     task = accept().run_id
     received = announce(TaskAccepted(task), "x", None)
-    (text,) = memories.missing(task, MODEL, 9)
+    (text,) = memories.missing([task], MODEL, 9)
     broken = rows(Text(uuid4(), *[getattr(text, name) for name in Text.__slots__[1:]]), EAST, "of nobody")
     with pytest.raises(Exception, match="foreign key"):
         memories.store(broken, received, None)
@@ -146,18 +196,18 @@ def test_an_effect_that_fails_is_not_marked_as_received(
 
 
 def test_what_was_shown_is_noted_once_with_rank_and_score(
-    accept: AcceptTask, memories: PgMemories, database: Database
+    accept: AcceptTask, memories: PgMemories, search: PgMemorySearch, database: Database
 ) -> None:
     asking, near = accept("asking").run_id, accept("near").run_id
     for task in (asking, near):
         remember(memories, task, EAST)
-    shown = memories.nearest_to_task(asking, 5)
+    shown = search.nearest_to_task(asking, 5)
     for _ in range(2):
         memories.expose(asking, 1, shown)
     memories.expose(asking, 2, shown)
     noted = database.all("SELECT attempt, memory_id, channel, rank, score FROM codex_kb.memory_exposure", {})
     assert sorted((row["attempt"], row["channel"], row["rank"], row["score"]) for row in noted) == [
-        (1, "query", 1, 1.0),
-        (2, "query", 1, 1.0),
+        (1, "query", 1, pytest.approx(shown[0].score)),
+        (2, "query", 1, pytest.approx(shown[0].score)),
     ]
     assert {row["memory_id"] for row in noted} == {shown[0].memory.id}

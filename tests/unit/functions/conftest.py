@@ -66,7 +66,7 @@ class Dispatcher:
         self.launch = Launch(
             stores.launches,
             doors,
-            memories or stores.memories,
+            memories or stores.search,
             snapshots,
             said,
             lambda: NOW,

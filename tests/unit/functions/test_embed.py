@@ -9,24 +9,32 @@ from functions.embedder.embed import Embed
 from shared.domain.errors import Rejected, Unavailable
 from shared.events.catalogue import TaskAccepted, announce
 from shared.events.event import Event
+from tests.contract.embedders.direct import Direct, FakeLater
 from tests.contract.stores.conftest import Stores
 from tests.unit.functions.conftest import Said
 
 
 class Model:
-    """A model of one dimension: the length of the text. Refuses texts with `bad` in them."""
+    """A model of one dimension: the length of the text. Refuses texts with `bad` in them, and fails for `poison`."""
 
     model = "lengths"
     dimension = 1
 
     def __init__(self) -> None:
         self.away = False
+        self.refused = 0
         self.asked: list[str] = []
+
+    def describe(self) -> str:
+        return "the length of a text"
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
         if self.away:
             raise Unavailable("the model is away")
+        if any("poison" in text for text in texts):
+            raise Unavailable("the model fails")
         if any("bad" in text for text in texts):
+            self.refused += 1
             raise Rejected("a text is refused")
         self.asked += texts
         return [[float(len(text))] for text in texts]
@@ -38,8 +46,18 @@ def model() -> Model:
 
 
 @pytest.fixture
-def embed(stores: Stores, model: Model, said: Said) -> Embed:
-    return Embed(stores.memories, model, said)
+def later() -> FakeLater:
+    return FakeLater()
+
+
+@pytest.fixture
+def direct(model: Model) -> Direct:
+    return Direct(model)
+
+
+@pytest.fixture
+def embed(stores: Stores, direct: Direct, later: FakeLater, said: Said) -> Embed:
+    return Embed(stores.memories, direct, later, said)
 
 
 def accepted(task: UUID) -> Event:
@@ -47,7 +65,7 @@ def accepted(task: UUID) -> Event:
 
 
 def missing(stores: Stores) -> list[UUID]:
-    return [text.task_id for text in stores.memories.missing(None, "lengths:1", 99)]
+    return list(stores.memories.waiting("lengths:1", 99))
 
 
 def test_a_task_is_embedded_and_prepared_once(stores: Stores, embed: Embed, model: Model, said: Said) -> None:
@@ -61,7 +79,7 @@ def test_a_task_is_embedded_and_prepared_once(stores: Stores, embed: Embed, mode
 
 
 def test_a_model_that_is_away_holds_no_task_up_and_is_asked_again(
-    stores: Stores, embed: Embed, model: Model, said: Said
+    stores: Stores, embed: Embed, model: Model, later: FakeLater, said: Said
 ) -> None:
     task = stores.accept(prompt="later").run_id
     model.away = True
@@ -71,22 +89,61 @@ def test_a_model_that_is_away_holds_no_task_up_and_is_asked_again(
     assert missing(stores) == [task]
     model.away = False
     embed.catch_up()
+    assert model.asked == [], "it is not due yet"
+    later.time_goes_by()
     embed.catch_up()
-    assert (missing(stores), model.asked) == ([], ["later"])
+    embed.catch_up()
+    assert (missing(stores), model.asked, later.waiting) == ([], ["later"], [])
     assert said.types == ["task.prepared.v1"]
 
 
-def test_a_text_that_is_refused_for_ever_does_not_hold_others_up(
-    stores: Stores, embed: Embed, model: Model, said: Said
+def test_an_api_that_wants_a_pause_is_asked_after_it(
+    stores: Stores, embed: Embed, model: Model, direct: Direct, later: FakeLater
+) -> None:
+    task = stores.accept(prompt="later").run_id
+    direct.paused = 17.0
+    embed.catch_up()
+    assert (model.asked, later.off) == ([], [])
+    direct.paused = 0.0
+    embed.catch_up()
+    assert (missing(stores), model.asked) == ([], ["later"])
+    assert stores.memories.prompt(task)
+
+
+def test_a_text_that_is_refused_for_ever_is_sent_once_and_holds_nobody_up(
+    stores: Stores, embed: Embed, model: Model, later: FakeLater, said: Said
 ) -> None:
     bad = stores.accept("one", prompt="a bad text").run_id
     good = stores.accept("two", prompt="a good text").run_id
     embed.accepted(bad, accepted(bad), None)
-    embed.catch_up()
+    for _ in range(3):
+        embed.catch_up()
+        later.time_goes_by()
     assert said.types == ["task.prepared.v1"]
-    assert missing(stores) == [bad]
+    assert (missing(stores), later.waiting) == ([], [])
+    assert (model.asked, model.refused) == (["a good text"], 1)
+    assert stores.memories.waiting("another:1", 9) == [bad, good]
+
+
+def test_many_texts_that_cannot_be_embedded_hide_no_other(
+    stores: Stores, embed: Embed, model: Model, later: FakeLater
+) -> None:
+    for number in range(300):
+        stores.accept(f"task {number}", prompt="poison")
+    stores.accept("last", prompt="a good text")
+    for _ in range(3):
+        embed.catch_up()
     assert model.asked == ["a good text"]
-    assert stores.memories.prompt(good)
+
+
+def test_the_same_text_is_sent_once_whoever_has_it(stores: Stores, embed: Embed, model: Model) -> None:
+    one = stores.accept("one", prompt="the same").run_id
+    embed.accepted(one, accepted(one), None)
+    for name, tenant in (("two", "default"), ("three", "elsewhere")):
+        stores.accept(name, prompt="the same", tenant=tenant)
+    embed.catch_up()
+    assert (missing(stores), model.asked) == ([], ["the same"])
+    assert stores.search.nearest_to_task(one, 5)
 
 
 def test_credentials_are_gone_before_the_model_sees_a_text(stores: Stores, embed: Embed, model: Model) -> None:

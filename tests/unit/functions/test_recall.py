@@ -66,15 +66,16 @@ def east(stores: Stores, model: Model) -> UUID:
     """A memory of the east, and one of the north."""
     for name in ("north", "east"):
         task = stores.accept(name, prompt=f"go {name}").run_id
-        (text,) = stores.memories.missing(task, "compass:2", 1)
+        (text,) = stores.memories.missing([task], "compass:2", 1)
         (vector,) = Model().embed([text.text])
         identity = stable_id("memory", str(task))
-        stores.memories.store([MemoryRow(identity, text, 0, text.text, b"", vector, "compass:2")], None, None)
+        row = MemoryRow(identity, text, 0, text.text, text.text.encode(), vector, "compass:2")
+        stores.memories.store([row], None, None)
     return task
 
 
 def test_a_text_is_embedded_once_and_the_nearest_comes_first(stores: Stores, model: Model, east: UUID) -> None:
-    recall = Recall(stores.memories, model, Cache())
+    recall = Recall(stores.search, model, Cache())
     for _ in range(3):
         answer = recall.by_text("what is in the east?", ANYTHING, 5)
         assert (answer.degraded, answer.model) == (False, "compass:2")
@@ -83,20 +84,30 @@ def test_a_text_is_embedded_once_and_the_nearest_comes_first(stores: Stores, mod
 
 
 def test_without_a_cache_a_text_is_embedded_each_time(stores: Stores, model: Model, east: UUID) -> None:
-    recall = Recall(stores.memories, model, NoCache())
+    recall = Recall(stores.search, model, NoCache())
     assert recall.by_text("east", ANYTHING, 1) == recall.by_text("east", ANYTHING, 1)
     assert model.asked == ["east", "east"]
 
 
 def test_without_a_model_words_are_compared_and_that_is_said(stores: Stores, model: Model, east: UUID) -> None:
     model.away = True
-    answer = Recall(stores.memories, model, Cache()).by_text("east", ANYTHING, 5)
+    answer = Recall(stores.search, model, Cache()).by_text("east", ANYTHING, 5)
+    assert answer.degraded
+    assert [recalled.memory.task_id for recalled in answer.results] == [east]
+
+
+def test_a_question_that_the_model_refuses_is_compared_by_words(stores: Stores, east: UUID) -> None:
+    class Refusing(Model):
+        def embed(self, texts: Sequence[str]) -> list[list[float]]:
+            raise Rejected("too long for this model")
+
+    answer = Recall(stores.search, Refusing(), Cache()).by_text("east", ANYTHING, 5)
     assert answer.degraded
     assert [recalled.memory.task_id for recalled in answer.results] == [east]
 
 
 def test_a_known_question_needs_no_model(stores: Stores, model: Model, east: UUID) -> None:
-    recall = Recall(stores.memories, model, Cache())
+    recall = Recall(stores.search, model, Cache())
     recall.by_text("east", ANYTHING, 5)
     model.away = True
     assert not recall.by_text("east", ANYTHING, 5).degraded
@@ -105,21 +116,21 @@ def test_a_known_question_needs_no_model(stores: Stores, model: Model, east: UUI
 def test_a_credential_in_a_question_reaches_neither_model_nor_cache(stores: Stores, model: Model) -> None:
     token = "ghp_" + "a1B2" * 9
     cache = Cache()
-    Recall(stores.memories, model, cache).by_text(f"why does {token} fail", ANYTHING, 5)
+    Recall(stores.search, model, cache).by_text(f"why does {token} fail", ANYTHING, 5)
     assert token not in repr((model.asked, list(cache)))
 
 
 def test_only_the_direction_of_a_vector_counts(stores: Stores, model: Model, east: UUID) -> None:
-    recall = Recall(stores.memories, model, Cache())
+    recall = Recall(stores.search, model, Cache())
     for length in (1e-200, 1.0, 1e200):
         (first, _) = recall.by_vector([length, 0.0], ANYTHING, 5).results
-        assert (first.memory.task_id, first.score) == (east, 1.0)
+        assert (first.memory.task_id, first.parts["vector"]) == (east, 1.0)
 
 
 @pytest.mark.parametrize("vector", [[], [1.0], [1.0, 2.0, 3.0], [0.0, 0.0], [1.7e308, 1.7e308], [math.nan, 1.0]])
 def test_a_vector_that_cannot_be_compared_is_refused(stores: Stores, model: Model, vector: list[float]) -> None:
     with pytest.raises(Rejected):
-        Recall(stores.memories, model, Cache()).by_vector(vector, ANYTHING, 5)
+        Recall(stores.search, model, Cache()).by_vector(vector, ANYTHING, 5)
 
 
 def caller(tenant: str, *scopes: str) -> Caller:

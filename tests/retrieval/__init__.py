@@ -1,0 +1,1 @@
+"""A small set of tasks with known relatives: how well memories are found."""
