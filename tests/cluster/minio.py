@@ -64,7 +64,6 @@ def minio(say: Say) -> Iterator[Mapping[str, str]]:
     try:
         supervisor.start(_child(program, folder, environment))
         supervisor.wait("minio")
-        _make_bucket(environment)
         yield environment
     finally:
         supervisor.stop()
@@ -82,20 +81,16 @@ def _child(program: Path, folder: Path, environment: Mapping[str, str]) -> Child
         "MINIO_UPDATE": "off",
     }
     command = [str(program), "server", str(folder / "data"), "--address", url.removeprefix("http://"), "--quiet"]
-    return Child("minio", command, env, lambda: _answers(url), stop_signal=SIGKILL)
+    return Child("minio", command, env, lambda: _makes_bucket(environment), stop_signal=SIGKILL)
 
 
-def _answers(url: str) -> bool:
-    with contextlib.suppress(urllib3.exceptions.HTTPError):
-        return _HTTP.request("GET", f"{url}/minio/health/live").status == 200
-    return False
-
-
-def _make_bucket(environment: Mapping[str, str]) -> None:
+def _makes_bucket(environment: Mapping[str, str]) -> bool:
+    """Whether the bucket is there. MinIO says that it lives before it makes any."""
     signer = Signer(environment[_ENDPOINT], "us-east-1", environment[_ACCESS_KEY], environment[_SECRET_KEY])
-    answer = _HTTP.request("PUT", signer.url("PUT", f"/{environment[_BUCKET]}", time.time(), 60))
-    if answer.status != 200:
-        raise CannotStart(f"MinIO makes no bucket: it answers {answer.status}.")
+    with contextlib.suppress(urllib3.exceptions.HTTPError):
+        answer = _HTTP.request("PUT", signer.url("PUT", f"/{environment[_BUCKET]}", time.time(), 60))
+        return answer.status in (200, 409)  # made, or there already
+    return False
 
 
 if __name__ == "__main__":
