@@ -17,7 +17,6 @@ from tests.component.functions import TOKEN_SECRET, Function, Sink, authorised, 
 pytestmark = pytest.mark.usefixtures("announced")
 
 Run = tuple[UUID, dict[str, str]]
-TASK = UUID("11111111-2222-4333-8444-555555555555")
 
 
 @pytest.fixture(scope="module")
