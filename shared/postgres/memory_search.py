@@ -2,7 +2,8 @@
 
 Candidates are found by their sketches (one bit a dimension), and then compared exactly. Where few rows match
 the filters, every sketch is looked at; of more, the index of the model proposes candidates, and if the filters
-leave it too few, every sketch is looked at after all. So nothing that matches is missed for want of an index.
+leave it too few, every sketch is looked at after all. So there are always as many answers as match, up to the limit;
+whether they are the nearest is as good as the sketches are, and the fewer the more rows there are.
 """
 
 from typing import Any

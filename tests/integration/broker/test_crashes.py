@@ -177,11 +177,13 @@ def test_a_stopped_broker_takes_nothing_more_and_lets_deliveries_in_flight_end(
     process = start(broker(), trigger("slow", {"type": TYPE}), ping("tick"), slow=slow)
     sent = process.publish(event())
     slow.got(1)
+    began = time.monotonic()
     process.terminate()
     eventually(lambda: not _connects(process))
     assert process.running
     hold.set()
     assert process.exit_code() == 0
+    assert time.monotonic() - began < 4
     assert [line["status"] for line in process.logs() if line.get("id") == sent] == [204]
     assert _outstanding(process.redis, process.prefix) == 0
 

@@ -112,7 +112,7 @@ def test_wrong_settings_are_said_at_once(supervisor: Supervisor) -> None:
     began = time.monotonic()
     with pytest.raises(CannotStart, match="PORT is not set"):
         supervisor.wait()
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 2
 
 
 def test_a_program_that_does_not_exist_is_said(supervisor: Supervisor) -> None:
@@ -138,7 +138,7 @@ def test_a_hurried_stop_waits_for_nobody(supervisor: Supervisor) -> None:
     hurrying.start()
     supervisor.stop()
     hurrying.join()
-    assert time.monotonic() - began < 4.5
+    assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])

@@ -1,4 +1,4 @@
-"""Search among a hundred thousand memories: whatever the filters leave, nothing is missed.
+"""Search among a hundred thousand memories: whatever the filters leave, as many are found as match, and the nearest.
 
 Vectors have 256 dimensions here, which a test can afford; `make bench-memory` has 3,072.
 """

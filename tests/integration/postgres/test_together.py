@@ -178,7 +178,7 @@ def test_a_delivery_in_flight_elsewhere_is_answered_in_time_and_found_after_the_
         began = time.monotonic()
         with pytest.raises(InFlight, match="try again"):
             intake.accept("busy", **issue(1))
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 3
         other.commit()
     assert intake.accept("busy", **issue(1)).duplicate
 
@@ -225,7 +225,7 @@ def test_a_group_with_one_that_is_held_up_lets_the_others_go(
             waiting += [threads.submit(intake.accept, f"d{n}", **issue(n + 10)) for n in range(8)]
         began = time.monotonic()
         assert [future.result(5).duplicate for future in waiting] == [False] * 8
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 1
         with pytest.raises(InFlight):
             stuck.result(5)
 

@@ -89,7 +89,7 @@ def test_nobody_waits_for_a_slow_broker_and_what_comes_meanwhile_goes_together(b
     for event in events(*"abcdef"):
         say(event)
         time.sleep(0.01)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 2
     assert rows.removed == []
     broker.open.set()
     say.drain(5)
