@@ -2,7 +2,9 @@
 
 In:     broker: task.accepted, run.launched, run.reported, task.finished, tick
 Out:    task.prepared
-Writes: codex_task_memory_index, codex_tasks, outbox, inbox; vectors and due times in Redis
+Writes: codex_task_memory_index, codex_task_memory_vectors, memory_models (the first), codex_tasks, outbox, inbox;
+        memory_trials, memory_sums, memory_effects, memory_scopes (what outcomes teach);
+        memory_tombstones, codex_task_briefs (what is forgotten); vectors and due times in Redis
 """
 
 from typing import TYPE_CHECKING
@@ -31,7 +33,7 @@ edge = Edge("embedder", lambda: wiring.ready())
 def accepted(event: Event) -> None:
     fact = read(event, TaskAccepted)
     telemetry.about_task(fact.task_id)
-    wiring.embed.accepted(fact.task_id, event, telemetry.traceparent())
+    wiring.embed().accepted(fact.task_id, event, telemetry.traceparent())
 
 
 @edge.event(RunLaunched.type)
@@ -40,13 +42,17 @@ def accepted(event: Event) -> None:
 def reported(event: Event) -> None:
     fact = read(event, Fact)
     telemetry.about_task(fact.task_id)
-    wiring.embed.reported(fact.task_id, event)
+    if event.type == TaskFinished.type:
+        wiring.learning.learn(fact.task_id)
+    wiring.embed().reported(fact.task_id, event)
 
 
 @edge.event(PING)
 def tick(_event: Event) -> None:
-    wiring.embed.catch_up()
-    wiring.indexes.look_after()
+    wiring.learning.catch_up()
+    wiring.embed().catch_up()
+    wiring.indexes().look_after()
+    wiring.retain()
 
 
 @functions_framework.http

@@ -1,13 +1,15 @@
 """Questions as they come, and answers as they go."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 
-from functions.memory_query.recall import Answer
+from functions.memory_query.choose import Chosen
 from shared.domain.memory import Recalled, snippet
 from shared.domain.memory_index import Filters
+from shared.domain.scope_lift import ScopeLift, document
 
 MAX_RESULTS = 50
 MAX_AGE_DAYS = 36_500
@@ -58,10 +60,27 @@ def filters(body: FilterBody, tenant: str, not_task: UUID) -> Filters:
     return Filters(tenant, not_task, **wanted)
 
 
-def answer(found: Answer) -> dict[str, Any]:
-    """The JSON of an answer."""
+class LiftQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The query of `GET /v1/memory/lift`."""
+
+    repository: Word | None = None
+
+
+def answer(chosen: Chosen) -> dict[str, Any]:
+    """The JSON of an answer, which says why a run is shown nothing."""
+    found, offer = chosen.answer, chosen.offer
     results = [_result(recalled) for recalled in found.results]
-    return {"results": results, "degraded": found.degraded, "model": found.model}
+    document: dict[str, Any] = {"results": results, "degraded": found.degraded, "model": found.model}
+    if offer and offer.off:
+        document["switchedOff"] = True
+    elif offer and offer.held_out:
+        document["holdout"] = True
+    return document
+
+
+def lift(scopes: Sequence[ScopeLift]) -> dict[str, Any]:
+    """The JSON of the lift of a tenant's scopes."""
+    return {"scopes": [document(scope) for scope in scopes]}
 
 
 def _rounded(value: float | None) -> float | None:
@@ -85,6 +104,9 @@ def _result(recalled: Recalled) -> dict[str, Any]:
             "memoryId": str(memory.id),
             "taskId": str(memory.task_id),
             "kind": memory.kind,
+            "source": memory.source_ref,
+            "attempt": memory.attempt,
+            "trust": memory.trust,
             "createdAt": memory.created_at.isoformat(),
         },
     }

@@ -1,18 +1,22 @@
 """The use case: the memories most like a text or a vector; by words alone while no vector can be made."""
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.domain.errors import Rejected, Unavailable
+from shared.domain.errors import FacteurError, Rejected, Unavailable
 from shared.domain.memory import Recalled
 from shared.domain.memory_index import Filters, Question
 from shared.domain.redaction import redact
 
+# Who asks waits for the API for so long, and is then answered by words alone.
+PATIENCE_SECONDS = 3.0
+
 
 class Embedder(Protocol):
-    """Makes unit vectors; Unavailable when it cannot now."""
+    """Makes unit vectors, or says of each text why it has none."""
 
     @property
     def model(self) -> str: ...
@@ -20,7 +24,17 @@ class Embedder(Protocol):
     @property
     def dimension(self) -> int: ...
 
-    def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]: ...
+    def embed(self, texts: Sequence[str], patience: float) -> Sequence[Sequence[float] | FacteurError]: ...
+
+    def pause(self) -> float:
+        """The seconds for which it shall not be asked."""
+
+
+class Vectors(Protocol):
+    """Vectors that texts of tasks have."""
+
+    def vector(self, content_hash: bytes, model: str) -> Sequence[float] | None:
+        """None where there is none yet; Rejected where the model refuses the text for ever."""
 
 
 class Cache(Protocol):
@@ -49,15 +63,17 @@ class Answer:
 class Recall:
     """Finds memories for a question."""
 
-    def __init__(self, memories: Search, embedder: Embedder, cache: Cache) -> None:
+    def __init__(self, memories: Search, vectors: Vectors, embedder: Embedder, cache: Cache) -> None:
         self._memories = memories
+        self._vectors = vectors
         self._embedder = embedder
         self._cache = cache
         self._model = f"{embedder.model}:{embedder.dimension}"
 
     def by_text(self, text: str, filters: Filters, limit: int) -> Answer:
-        """Most like a text, which is embedded at most once a day; lexical and `degraded` if it cannot be."""
-        wanted = redact(text)
+        """Most like a text, which is embedded at most once a day; lexical and `degraded` if it cannot be soon."""
+        # As it is remembered: a piece of a text does not end in white space.
+        wanted = redact(text).rstrip()
         try:
             vector = self._vector(wanted)
         except (Unavailable, Rejected):
@@ -78,8 +94,14 @@ class Recall:
 
     def _vector(self, text: str) -> Sequence[float]:
         known = self._cache.get(self._model, text)
+        if known is None:
+            known = self._vectors.vector(hashlib.sha256(text.encode()).digest(), self._model)
         if known is not None:
             return known
-        vector = self._embedder.embed([text])[0]
-        self._cache.put(self._model, text, vector)
-        return vector
+        if self._embedder.pause():
+            raise Unavailable("the model is not asked for a while")
+        (outcome,) = self._embedder.embed([text], PATIENCE_SECONDS)
+        if isinstance(outcome, FacteurError):
+            raise outcome
+        self._cache.put(self._model, text, outcome)
+        return outcome

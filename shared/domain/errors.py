@@ -29,6 +29,10 @@ class NotFound(FacteurError):
     """There is no such thing. Only for reads and writes over HTTP by id, never for an event."""
 
 
+class Gone(FacteurError):
+    """It was there, or might have been, and is away for ever: nobody should try again."""
+
+
 class Conflict(FacteurError):
     """The same key was used before with another body."""
 

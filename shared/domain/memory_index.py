@@ -7,7 +7,10 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text of a task that should have a vector: `kind` says what it is, `source_ref` which one of its kind."""
+    """A text of a task that should have a vector: `kind` says what it is, `source_ref` which one of its kind.
+
+    `trust` is who wrote it: `caller`, `cluster` or `agent`, the least trusted unless something else is known.
+    """
 
     task_id: UUID
     kind: str
@@ -18,14 +21,16 @@ class Text:
     tags: Sequence[str]
     namespaces: Sequence[str]
     resource_kinds: Sequence[str]
+    trust: str = "agent"
+    attempt: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryRow:
     """Chunk `chunk` (from 0) of a text, redacted.
 
-    With a `model` and no `vector` it gets that of an equal content, if there is one; both are None until it
-    could be embedded. `refused_by` is the model that will never embed it.
+    `model` is the one that was asked: it has made `vector`, or without one refuses the content for ever. None if
+    it was not asked, because it knows the content, or could not answer.
     """
 
     id: UUID
@@ -33,9 +38,8 @@ class MemoryRow:
     chunk: int
     content: str
     content_hash: bytes
-    vector: Sequence[float] | None
-    model: str | None
-    refused_by: str | None = None
+    vector: Sequence[float] | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from shared.embeddings.offline import OfflineEmbedder
+from shared.embeddings.absent import AbsentEmbedder
+from shared.embeddings.offline import LEAST_DIMENSION, MODEL, OfflineEmbedder
+from shared.embeddings.settings import TIMEOUT_SECONDS
 
 
 class Embedder(Protocol):
@@ -26,11 +28,30 @@ class Embedder(Protocol):
         """
 
 
-def embedder(api_key: str | None, base_url: str | None, model: str, dimension: int) -> Embedder:
-    """OpenAI's `model` at `dimension` with a key, else the offline embedder, which has its own of both."""
+def configured(api_key: str | None, model: str, dimension: int) -> str:
+    """The name of OpenAI's `model` at `dimension` with a key, else that of the offline embedder, as `name:3072`."""
+    offline = OfflineEmbedder()
+    return f"{model}:{dimension}" if api_key else f"{offline.model}:{offline.dimension}"
+
+
+def is_offline(name: str) -> bool:
+    """Whether the model needs neither network nor key."""
+    return name.startswith(MODEL)
+
+
+def embedder(name: str, api_key: str | None, base_url: str | None, timeout: float = TIMEOUT_SECONDS) -> Embedder:
+    """The embedder of a model by its name, as `name:3072`; an absent one if it cannot be made with what is here.
+
+    An API that says nothing for `timeout` seconds is given up.
+    """
+    model, _, digits = name.rpartition(":")
+    dimension = int(digits) if digits.isdecimal() else 0
+    if is_offline(name):
+        made = OfflineEmbedder(dimension) if dimension >= LEAST_DIMENSION else None
+        return made if made and made.model == model else AbsentEmbedder(model, dimension, "no offline model")
     if not api_key:
-        return OfflineEmbedder()
+        return AbsentEmbedder(model, dimension, "OPENAI_API_KEY is not set")
     # 0.6 s to import, which a function without a key must not pay.
     from shared.embeddings.openai import OpenAIEmbedder
 
-    return OpenAIEmbedder(api_key, base_url, model, dimension)
+    return OpenAIEmbedder(api_key, base_url, model, dimension, timeout)

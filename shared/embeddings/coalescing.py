@@ -98,6 +98,10 @@ class Coalescing:
         """The seconds for which the API does not want to be asked."""
         return self._pace.pause()
 
+    def fitting(self, texts: Sequence[str]) -> int:
+        """How many of the texts, from the first, are one call."""
+        return len(next(batches(list(texts), AT_ONCE), []))
+
     def embed(self, texts: Sequence[str], patience: float) -> list[Outcome]:
         """The vector of each text, or why it has none: Rejected is for ever, anything else for now.
 
@@ -166,9 +170,9 @@ class Coalescing:
 
     def _call(self, texts: list[str]) -> None:
         """One call; if a text among several is refused, one for each half, until it is found."""
-        pause = self._pace.enter()
-        if pause:
-            self._give_up(texts, Unavailable("the embedding API is not asked for a while", max(1, int(pause))))
+        if not self._enter():
+            pause = Unavailable("the embedding API is not asked for a while", max(1, int(self._pace.pause())))
+            self._give_up(texts, pause)
             return
         try:
             vectors = self._timed(texts)
@@ -192,6 +196,14 @@ class Coalescing:
             made = dict(zip(texts, vectors, strict=True))
             self._vectors.put_many(self._name, made)
             self._resolve(made)
+
+    def _enter(self) -> bool:
+        """Whether the API may be asked. What becomes of another process's try is waited for."""
+        while self._pace.enter():
+            if self._pace.pause():
+                return False
+            time.sleep(_ASK_AGAIN_SECONDS)
+        return True
 
     def _refuse(self, texts: list[str], error: Rejected) -> None:
         telemetry.count("graf_codex_embedding_failures_total", why="refused")

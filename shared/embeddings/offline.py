@@ -17,6 +17,7 @@ from shared.domain.errors import Rejected
 # Any change to what is below changes every vector: then the name must get a new version.
 MODEL = "facteur-offline-lexical-v1"
 DEFAULT_DIMENSION = 512
+LEAST_DIMENSION = 64
 
 _WORD_WEIGHT = 1.0
 _PAIR_WEIGHT = 0.5
@@ -42,8 +43,8 @@ class OfflineEmbedder:
     """Feature hashing in the standard library; the same vector on every machine, for ever."""
 
     def __init__(self, dimension: int = DEFAULT_DIMENSION) -> None:
-        if dimension < 64:
-            raise ValueError("an offline embedder needs a dimension of at least 64")
+        if dimension < LEAST_DIMENSION:
+            raise ValueError(f"an offline embedder needs a dimension of at least {LEAST_DIMENSION}")
         self.dimension = dimension
         self.model = MODEL if dimension == DEFAULT_DIMENSION else f"{MODEL}-{dimension}"
 

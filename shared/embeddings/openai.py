@@ -12,11 +12,15 @@ import openai
 
 from shared.domain.errors import Rejected, Throttled, Unavailable
 from shared.embeddings.batches import BYTES_PER_TOKEN, MAX_INPUT_TOKENS, batches, cut, size
+from shared.embeddings.settings import TIMEOUT_SECONDS
 
-TIMEOUT_SECONDS = 10.0
 QUOTA_RETRY_SECONDS = 3600
 SETTING_RETRY_SECONDS = 300
 BUSY_RETRY_SECONDS = 5
+
+
+class WrongLength(Unavailable):
+    """The vectors have another dimension: a fault if it happens once, and a wrong setting if it goes on."""
 
 
 class OpenAIEmbedder:
@@ -108,7 +112,7 @@ def _vectors(body: bytes, count: int, dimension: int) -> list[list[float]]:
     if [entry.index for entry in entries] != list(range(count)):
         raise Unavailable("the embedding API did not answer for exactly the texts it was sent")
     if any(len(vector) != dimension for vector in vectors):
-        raise Unavailable(
+        raise WrongLength(
             "the embedding API sent vectors of another length: "
             "check OPENAI_EMBEDDING_DIMENSION and OPENAI_EMBEDDING_MODEL"
         )

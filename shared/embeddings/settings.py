@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
-from shared.settings import env, http_url, integer
+from shared.setting_values import http_url, integer
+from shared.settings import env
+
+# How long an API may say nothing.
+TIMEOUT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,12 @@ Cursor = psycopg.Cursor[DictRow]
 
 
 _PATIENCE = "SET lock_timeout = '2s'"
-_READY = "SELECT FROM codex_kb.codex_tasks LIMIT 0"
+# The last migration that the statements of this package rest on; a later one does not disturb them.
+_NEEDED = "0018_discord_cards.sql"
+# The join has no rows: who may read the table has the grants of a migration, too.
+_READY = """
+SELECT FROM public.facteur_migrations LEFT JOIN codex_kb.codex_tasks ON false WHERE facteur_migrations.name = %(name)s
+"""
 
 
 class Database:
@@ -74,8 +79,9 @@ class Database:
         return self._twice(work)
 
     def ready(self) -> None:
-        """Unavailable while there is no connection, or no schema behind it."""
-        self.do(_READY, {})
+        """Unavailable while there is no connection, or behind it no schema that has what this version needs."""
+        if not self.do(_READY, {"name": _NEEDED}):
+            raise Unavailable(f"the database lacks the migration {_NEEDED}: run `facteur migrate`")
 
     def close(self) -> None:
         """Closes every connection."""
@@ -126,9 +132,11 @@ def _translated() -> Iterator[None]:
         raise InFlight("another request is working on the same: try again") from None
     except psycopg.errors.ProgramLimitExceeded:
         raise Rejected("a value is too long to be stored") from None
-    except psycopg.OperationalError:
+    except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout):
         raise Unavailable("the database is away: try again") from None
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-        raise Unavailable("the database lacks tables: run `facteur migrate`") from None
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.InvalidSchemaName):
+        raise Unavailable("the database lacks tables or columns: run `facteur migrate`") from None
+    except psycopg.errors.InsufficientPrivilege:
+        raise Unavailable("the role of FACTEUR_POSTGRES_DSN may not do this: run `facteur migrate`") from None
     except psycopg.DataError:
         raise Rejected("a value cannot be stored: it is too long, out of range or holds U+0000") from None

@@ -13,12 +13,15 @@ SELECT codex_tasks.status, codex_tasks.reason, codex_tasks.result, codex_tasks.a
     ARRAY(SELECT DISTINCT event_type FROM codex_kb.codex_task_events WHERE task_id = codex_tasks.id) AS reported,
     ARRAY(SELECT type FROM codex_kb.codex_task_snapshots WHERE task_id = codex_tasks.id) AS snapshots,
     ARRAY(SELECT artifacts.metadata->>'name' FROM codex_kb.artifacts WHERE task_run_id = codex_tasks.id) AS artifacts,
-    ARRAY(SELECT kind FROM codex_kb.codex_task_memory_index
-        WHERE task_id = codex_tasks.id AND embedding IS NOT NULL) AS embedded,
+    ARRAY(SELECT kind FROM codex_kb.codex_task_memory_index AS memory WHERE task_id = codex_tasks.id
+        AND EXISTS (SELECT FROM codex_kb.codex_task_memory_vectors AS made
+            WHERE made.content_hash = memory.content_hash AND embedding IS NOT NULL)) AS embedded,
     ARRAY(SELECT memory.task_id FROM codex_kb.memory_exposure JOIN codex_kb.codex_task_memory_index AS memory
-        ON memory.id = memory_id WHERE memory_exposure.task_id = codex_tasks.id AND channel = 'prompt') AS shown,
+        ON memory.id = memory_id WHERE memory_exposure.task_id = codex_tasks.id AND channel = 'prompt'
+            AND rank > 0) AS shown,
     ARRAY(SELECT memory.task_id FROM codex_kb.memory_exposure JOIN codex_kb.codex_task_memory_index AS memory
-        ON memory.id = memory_id WHERE memory_exposure.task_id = codex_tasks.id AND channel = 'query') AS asked
+        ON memory.id = memory_id WHERE memory_exposure.task_id = codex_tasks.id AND channel = 'query'
+            AND rank > 0) AS asked
 FROM codex_kb.codex_tasks
 LEFT JOIN codex_kb.task_runs ON task_runs.id = codex_tasks.id
 LEFT JOIN codex_kb.tasks ON tasks.id = task_runs.task_id

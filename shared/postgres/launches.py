@@ -1,16 +1,15 @@
 """Launches: handed over by leases, briefed once, noted by the holder of the latest epoch alone."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from shared.domain.errors import InFlight
-from shared.domain.memory import Recalled
+from shared.domain.offer import Offered
 from shared.domain.policy import Verdict
 from shared.domain.report import Snapshot
 from shared.domain.run import RETRIED_FROM
 from shared.domain.task import Run
 from shared.events.event import Event
-from shared.postgres import outbox, runs
+from shared.postgres import memory_trials, outbox, runs
 from shared.postgres.database import Cursor, Database, Row
 from shared.postgres.runs import RUN, run_of
 
@@ -39,13 +38,6 @@ WITH fresh AS (
 SELECT prompt, true AS fresh FROM fresh
 UNION ALL
 SELECT prompt, false FROM codex_kb.codex_task_briefs WHERE task_id = %(id)s AND attempt = %(attempt)s
-"""
-
-_EXPOSE = """
-INSERT INTO codex_kb.memory_exposure (task_id, attempt, memory_id, channel, rank, score)
-SELECT %(id)s, %(attempt)s, memory_id, 'prompt', rank, score
-FROM unnest(%(memories)s::uuid[], %(scores)s::real[]) WITH ORDINALITY AS shown (memory_id, score, rank)
-ON CONFLICT DO NOTHING
 """
 
 _NOTE = """
@@ -124,20 +116,22 @@ class PgLaunches:
         """Gives the launch back for anybody to resume; `reason` is shown meanwhile."""
         self._database.do(_PUT_OFF, runs.identity(run) | {"reason": reason})
 
-    def brief(self, run: Run, prompt: str, shown: Sequence[Recalled], before: Snapshot | None, verdict: Verdict) -> str:
+    def brief(self, run: Run, prompt: str, offered: Offered | None, before: Snapshot | None, verdict: Verdict) -> str:
         """The prompt file of the attempt: this one, kept with all that led to it, or the one that was kept first."""
         parameters = runs.identity(run) | {"prompt": prompt} | runs.judgement(run, verdict)
 
         def work(cursor: Cursor) -> Row | None:
             row = cursor.execute(_BRIEF.encode(), parameters).fetchone()
             if row and row["fresh"]:
-                _note(cursor, run, shown, before)
+                _note(cursor, run, offered, before)
             return row
 
         # With nothing else to note it is one statement.
-        row = self._database.transaction(work) if shown or before else self._database.one(_BRIEF, parameters)
+        row = self._database.transaction(work) if offered or before else self._database.one(_BRIEF, parameters)
         if row is None:
             raise InFlight("another dispatcher is just briefing the same attempt: try again")
+        if offered and row["fresh"]:
+            memory_trials.count("prompt", offered)
         return str(row["prompt"])
 
     def launched(self, run: Run, resource: str, token_hash: bytes, announcement: Event) -> bool:
@@ -166,9 +160,9 @@ class PgLaunches:
         return row["content"] if row else None
 
 
-def _note(cursor: Cursor, run: Run, shown: Sequence[Recalled], before: Snapshot | None) -> None:
-    if shown:
-        memories = {"memories": [one.memory.id for one in shown], "scores": [one.score for one in shown]}
-        cursor.execute(_EXPOSE.encode(), runs.identity(run) | memories)
+def _note(cursor: Cursor, run: Run, offered: Offered | None, before: Snapshot | None) -> None:
+    if offered:
+        memory_trials.hold(cursor, run.id)
+        memory_trials.note(cursor, run.id, run.attempt, "prompt", offered)
     if before:
         runs.keep_snapshot(cursor, run, before, "")

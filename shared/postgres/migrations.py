@@ -1,4 +1,4 @@
-"""Applies `migrations/*.sql`: each file once, whole, in order, whoever else tries at the same time."""
+"""Applies `migrations/*.sql`: each file once, whole, in order, whoever else tries at the same time; then grants."""
 
 import hashlib
 import time
@@ -9,9 +9,13 @@ from importlib.resources import files
 import psycopg
 
 from shared.domain.errors import FacteurError, Unavailable
+from shared.postgres.grants import grant
+from shared.postgres.roles import MakeRoles, as_they_are
 
 # A number of our own among the advisory locks of the database.
 _LOCK = 0x6661_6374_6575_72
+# How long somebody else may be migrating.
+PATIENCE_SECONDS = 120.0
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS public.facteur_migrations (
     name TEXT PRIMARY KEY, sha256 TEXT NOT NULL, applied_at TIMESTAMPTZ NOT NULL DEFAULT now())
@@ -24,12 +28,20 @@ class MigrationError(FacteurError):
     """The database cannot be brought to this version; the message says why."""
 
 
-def migrate(dsn: str, say: Callable[[str], None] = lambda _: None, patience: float = 120.0) -> list[str]:
-    """Applies what is missing and returns the names applied.
+def migrate(
+    dsn: str,
+    say: Callable[[str], None] = lambda _: None,
+    patience: float = PATIENCE_SECONDS,
+    make_roles: MakeRoles = as_they_are,
+    revoke: bool = False,
+) -> list[str]:
+    """Applies what is missing and returns the names applied; afterwards the roles of functions may what they need.
+
+    With `revoke` they may nothing else, which functions of an earlier release might still do.
 
     Each file is one transaction together with its row in the ledger, so a kill at any statement
     leaves either all of it or nothing. Raises MigrationError if a released file has changed or if
-    another process migrates for longer than `patience` seconds.
+    another process migrates for longer than `patience` seconds, and what `make_roles` raises.
     """
     with _connected(dsn) as connection:
         _take_lock(connection, patience)
@@ -43,7 +55,14 @@ def migrate(dsn: str, say: Callable[[str], None] = lambda _: None, patience: flo
                 _apply(connection, name, text)
                 say(f"applied {name}")
                 applied.append(name)
+        make_roles(connection)
+        grant(connection, say, revoke)
         return applied
+
+
+def shipped() -> list[tuple[str, str, str]]:
+    """Name, text and digest of every migration of this version, in their order."""
+    return [(name, text, _digest(text)) for name, text in _files()]
 
 
 def _files() -> Iterator[tuple[str, str]]:
@@ -102,5 +121,12 @@ def _connected(dsn: str) -> Iterator[psycopg.Connection]:
         raise Unavailable(
             "cannot connect with FACTEUR_POSTGRES_DSN: is the server up, are user and password right?"
         ) from None
-    with connection:
-        yield connection
+    try:
+        with connection:
+            yield connection
+    except psycopg.errors.InsufficientPrivilege as error:
+        reason = error.diag.message_primary
+        raise MigrationError(f"the role of FACTEUR_POSTGRES_DSN may not migrate: {reason}") from None
+    except psycopg.OperationalError as error:
+        reason = error.diag.message_primary or "the connection was lost"
+        raise Unavailable(f"the server of FACTEUR_POSTGRES_DSN ended the migration: {reason}") from None

@@ -100,8 +100,8 @@ WHERE task_runs.id = %(id)s ON CONFLICT DO NOTHING
 
 _SNAPSHOT = """
 WITH taken AS (
-    INSERT INTO codex_kb.codex_task_snapshots (id, task_id, attempt, type, content, digest, diff)
-    VALUES (%(snapshot_id)s, %(id)s, %(attempt)s, %(type)s, %(content)s, %(digest)s, %(diff)s)
+    INSERT INTO codex_kb.codex_task_snapshots (id, task_id, attempt, type, content, digest, diff, taken_by)
+    VALUES (%(snapshot_id)s, %(id)s, %(attempt)s, %(type)s, %(content)s, %(digest)s, %(diff)s, 'cluster')
     ON CONFLICT DO NOTHING RETURNING task_id
 )
 INSERT INTO codex_kb.run_events (task_run_id, event_type, payload)
@@ -219,7 +219,7 @@ def prepare(cursor: Cursor, run: UUID) -> None:
 
 
 def keep_snapshot(cursor: Cursor, run: Run, snapshot: Snapshot, diff: str) -> None:
-    """Keeps a snapshot once, inside the caller's transaction."""
+    """Keeps a snapshot that the dispatcher took, once, inside the caller's transaction."""
     columns = {
         "snapshot_id": snapshot.id,
         "type": snapshot.type,

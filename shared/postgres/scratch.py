@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
@@ -29,7 +29,8 @@ def scratch_database(dsn: str, template: str = "template1") -> Iterator[str]:
 
 
 def _other_database(dsn: str, name: str) -> str:
-    if "://" in dsn:
+    # What the query says of it would count for more than the path.
+    if "://" in dsn and "dbname" not in parse_qs(urlsplit(dsn).query):
         return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
     return make_conninfo(dsn, dbname=name)
 

@@ -29,9 +29,12 @@ SELECT codex_tasks.id::text AS "taskId", status, reason, result, stage, mode, re
     (SELECT coalesce(jsonb_agg(jsonb_build_object('id', artifacts.id, 'name', artifacts.metadata->>'name',
         'size', artifacts.metadata->'size', 'sha256', checksum, 'uri', uri) ORDER BY artifacts.created_at), '[]')
      FROM codex_kb.artifacts WHERE task_run_id = codex_tasks.id) AS artifacts,
-    (SELECT jsonb_build_object('stored', count(*), 'embedded', count(embedding), 'models',
-        coalesce(jsonb_agg(DISTINCT model) FILTER (WHERE model IS NOT NULL), '[]'))
-     FROM codex_kb.codex_task_memory_index WHERE task_id = codex_tasks.id) AS memory
+    (SELECT jsonb_build_object('stored', count(DISTINCT memory.id), 'embedded',
+        count(DISTINCT memory.id) FILTER (WHERE embedding IS NOT NULL), 'models',
+        coalesce(jsonb_agg(DISTINCT model) FILTER (WHERE embedding IS NOT NULL), '[]'))
+     FROM codex_kb.codex_task_memory_index AS memory
+     LEFT JOIN codex_kb.codex_task_memory_vectors USING (content_hash)
+     WHERE memory.task_id = codex_tasks.id) AS memory
 FROM codex_kb.codex_tasks
 WHERE codex_tasks.id = %(id)s AND (tenant = %(tenant)s
     OR attempt = %(attempt)s AND coalesce(finished_at > now() - %(grace)s * interval '1 second', true))
@@ -57,14 +60,18 @@ WITH task AS (
     FROM task
     UNION ALL
     SELECT position, created_at, 1, lpad(chunk::text, 10, '0') || '-' || id, 'remembered',
-        jsonb_build_object('kind', kind, 'model', model)
-    FROM codex_kb.codex_task_memory_index WHERE task_id = %(id)s AND position >= %(position)s::xid8
+        jsonb_build_object('kind', kind, 'model', (
+            SELECT model FROM codex_kb.codex_task_memory_vectors AS made JOIN codex_kb.memory_models USING (model)
+            WHERE made.content_hash = memory.content_hash AND embedding IS NOT NULL AND state <> 'filling'
+            ORDER BY state = 'active' DESC, since DESC LIMIT 1))
+    FROM codex_kb.codex_task_memory_index AS memory
+    WHERE task_id = %(id)s AND position >= %(position)s::xid8
     UNION ALL
-    SELECT shown.position, shown_at, 2, concat_ws('-', lpad(rank::text, 10, '0'), attempt, channel, memory.id),
+    SELECT shown.position, shown_at, 2, concat_ws('-', lpad(rank::text, 10, '0'), shown.attempt, channel, memory.id),
         'memory shown', jsonb_build_object('channel', channel, 'score', score, 'kind', memory.kind,
             'memoryId', memory.id, 'ofTask', memory.task_id)
     FROM codex_kb.memory_exposure AS shown JOIN codex_kb.codex_task_memory_index AS memory ON memory.id = memory_id
-    WHERE shown.task_id = %(id)s AND shown.position >= %(position)s::xid8
+    WHERE shown.task_id = %(id)s AND rank > 0 AND shown.position >= %(position)s::xid8
     UNION ALL
     SELECT position, received_at, 3, lpad(id::text, 19, '0'), event_type,
         jsonb_build_object('attempt', attempt, 'sequence', sequence, 'content', content)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SECONDS = 24 * 3600
+_AT_ONCE = 1000
 
 
 class RedisVectors:
@@ -40,6 +41,21 @@ class RedisVectors:
         except redis.RedisError as error:
             log.info("vector not cached", extra={"facts": {"error": type(error).__name__}})
 
+    def forget(self, models: Sequence[str], contents: Sequence[bytes]) -> bool:
+        """Drops the vectors of texts, by their SHA-256, fresh ones too; False if Redis is away.
+
+        Then, or if somebody makes them at this moment, they are gone within a day.
+        """
+        import redis
+
+        keys = [_of_hash(model, content.hex()) for model in models for content in contents]
+        try:
+            for start in range(0, len(keys), _AT_ONCE):
+                self._connected().delete(*keys[start : start + _AT_ONCE])
+            return True
+        except (redis.RedisError, ValueError):
+            return False
+
     def _connected(self) -> "redis.Redis":
         # 100 ms of import that a request with a vector of its own, or for health, should not pay.
         import redis
@@ -51,4 +67,8 @@ class RedisVectors:
 
 def key(model: str, text: str) -> str:
     """Where the vector of a text is kept; the text itself is not in it."""
-    return f"facteur:vector:{model}:{hashlib.sha256(text.encode()).hexdigest()}"
+    return _of_hash(model, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _of_hash(model: str, digits: str) -> str:
+    return f"facteur:vector:{model}:{digits}"

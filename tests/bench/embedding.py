@@ -1,8 +1,9 @@
 """`make bench-embedding`: texts embedded a second against a local API that takes 50 ms a call, and calls a text.
 
 Events: tasks that were accepted, posted to the deployed embedder so many at a time, each until its answer;
-by then the task is prepared and its text has a vector. Ticks: as many texts that wait, by one tick after the
-other. Each figure is the median of the rounds. Redis, PostgreSQL and the broker are real or of the twin.
+by then the task is prepared and its text has a vector. Bursts: so many events at the same moment, and the next
+as many once all are answered. Ticks: as many texts that wait, by one tick after the other. Each figure is the
+median of the rounds. Redis, PostgreSQL and the broker are real or of the twin.
 """
 
 import argparse
@@ -31,10 +32,12 @@ from shared.events.catalogue import TaskAccepted, announce
 from shared.events.event import Event
 from shared.local.servers.postgres import Postgres
 from shared.local.servers.redis import Redis
+from shared.local.state import free_port
 from shared.postgres.database import Database
 from shared.postgres.migrations import migrate
 from tests.component.conftest import NO_PROXY, Stage, tick
-from tests.component.functions import Function, free_port, running, settings
+from tests.component.functions import Function, running, settings
+from tests.serving import serving
 
 LATENCY_SECONDS = 0.05
 AT_ONCE = (1, 16, 64)
@@ -106,7 +109,7 @@ class Bench:
     def missing(self) -> int:
         (row,) = self.stage.rows(
             "SELECT count(*) AS count FROM codex_kb.codex_tasks AS task WHERE NOT EXISTS (SELECT FROM "
-            "codex_kb.codex_task_memory_index AS known WHERE known.task_id = task.id AND embedding IS NOT NULL)"
+            "codex_kb.codex_task_memory_index AS known WHERE known.task_id = task.id AND NOT waits)"
         )
         return int(row["count"])
 
@@ -129,6 +132,9 @@ def main() -> None:
             for at_once in options.at_once:
                 number = options.texts if at_once > 1 else options.texts // 10
                 _show(table, "events", at_once, [events(running_bench, number, at_once) for _ in range(options.rounds)])
+                if at_once > 1:
+                    made = [bursts(running_bench, number, at_once) for _ in range(options.rounds)]
+                    _show(table, "bursts", at_once, made)
             _show(table, "ticks", 1, [ticks(running_bench, options.texts) for _ in range(options.rounds)])
     Console(width=120).print(table)
 
@@ -139,13 +145,9 @@ def bench(folder: Path, dimension: int) -> Iterator[Bench]:
     postgres, redis = Postgres(folder / "postgres"), Redis(folder / "redis")
     port = free_port()
     api = Api()
-    serving = threading.Thread(target=api.serve_forever, kwargs={"poll_interval": 0.05})
-    serving.start()
     with ExitStack() as stack:
+        stack.enter_context(serving(api))
         stack.callback(postgres.erase)
-        stack.callback(serving.join)
-        stack.callback(api.server_close)
-        stack.callback(api.shutdown)
         stack.enter_context(postgres)
         stack.enter_context(redis)
         broker = stack.enter_context(subprocess.Popen([sys.executable, "-m", "tests.bench.ingress", str(port)]))
@@ -187,6 +189,24 @@ def events(bench: Bench, number: int, at_once: int) -> Round:
     measured = bench.measured(number, work)
     if bench.missing():
         raise SystemExit(f"{bench.missing()} texts have no vector")
+    return measured
+
+
+def bursts(bench: Bench, number: int, at_once: int) -> Round:
+    sent = [announce(TaskAccepted(task), "codex-intake", None) for task in _accept(bench, number)]
+    address = bench.function.url.removeprefix("http://")
+    connections = [http.client.HTTPConnection(address, timeout=60) for _ in range(at_once)]
+
+    def work() -> list[float]:
+        times: list[float] = []
+        with ThreadPoolExecutor(at_once) as pool:
+            for start in range(0, number, at_once):
+                times += pool.map(_deliver, connections, sent[start : start + at_once])
+        return times
+
+    measured = bench.measured(number, work)
+    for connection in connections:
+        connection.close()
     return measured
 
 

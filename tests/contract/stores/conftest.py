@@ -12,18 +12,21 @@ import functions.callback.keep
 import functions.callback.record
 import functions.callback.sweep
 import functions.codex_intake.accept
-import functions.codex_intake.cancel
+import functions.codex_intake.judge
+import functions.discord_interaction.cards
 import functions.dispatcher.dispatch
 import functions.dispatcher.launch
 import functions.dispatcher.look_after
 import functions.embedder.embed
 import functions.memory_query.access
+import functions.memory_query.choose
 import functions.memory_query.recall
 import shared.events.announcer
+import shared.events.cancel
 from shared.domain.cursors import EntryId
 from shared.domain.ids import run_id
-from shared.domain.memory import Recalled
 from shared.domain.run import RunState
+from shared.domain.scope_lift import ScopeLift
 from shared.domain.task import Accepted, Cancellation, Caps, OpenRun, Run
 from shared.domain.timeline import Entry, Page, Story, Wanted
 from shared.events.catalogue import (
@@ -34,10 +37,16 @@ from shared.events.catalogue import (
     announce,
 )
 from shared.events.event import Event
+from shared.postgres.card_facts import PgCardFacts
 from shared.postgres.database import Database
+from shared.postgres.discord_cards import Pace, PgDiscordCards
 from shared.postgres.launches import PgLaunches
 from shared.postgres.memories import PgMemories
+from shared.postgres.memory_learning import PgMemoryLearning
+from shared.postgres.memory_migration import PgMigration
+from shared.postgres.memory_models import PgMemoryModels
 from shared.postgres.memory_search import PgMemorySearch
+from shared.postgres.memory_trials import PgMemoryTrials
 from shared.postgres.outbox import PgOutbox
 from shared.postgres.queue import PgQueue
 from shared.postgres.reports import PgReports
@@ -45,9 +54,11 @@ from shared.postgres.runs import PgRuns
 from shared.postgres.task_views import PgTaskViews
 from shared.postgres.tasks import PgTasks
 from shared.postgres.uploads import PgUploads
-from tests.contract.stores.fake_memories import FakeMemories
+from tests.contract.stores.fake_cards import FakeCards, FakeFacts
+from tests.contract.stores.fake_memories import FakeMemories, FakeMemoryModels
 from tests.contract.stores.fake_memory_search import FakeMemorySearch
 from tests.contract.stores.fake_runs import FakeLaunches, FakeQueue, FakeRuns
+from tests.contract.stores.fake_trials import FakeLearning, FakeTrials
 from tests.contract.stores.fake_uploads import FakeUploads
 from tests.contract.stores.fake_views import FakeViews
 from tests.contract.stores.fakes import FakeOutbox, FakeReports, FakeTasks, World
@@ -55,7 +66,7 @@ from tests.integration.postgres.conftest import request
 
 
 class Runs(
-    functions.codex_intake.cancel.Runs,
+    shared.events.cancel.Runs,
     functions.dispatcher.dispatch.Runs,
     functions.dispatcher.look_after.Runs,
     Protocol,
@@ -94,8 +105,37 @@ class Outbox(shared.events.announcer.Outbox, functions.dispatcher.look_after.Out
     def relay(self, publish: Callable[[Event], None], limit: int = 100, older_than: float = 3.0) -> int: ...
 
 
-class Memories(functions.embedder.embed.Memories, functions.memory_query.access.Tasks, Protocol):
-    def expose(self, task: UUID, attempt: int, shown: Sequence[Recalled]) -> None: ...
+class Memories(
+    functions.embedder.embed.Memories,
+    functions.memory_query.access.Tasks,
+    functions.memory_query.recall.Vectors,
+    Protocol,
+):
+    """Every role of memories."""
+
+
+class Models(Protocol):
+    """Which model is in use."""
+
+    def in_use(self, configured: str) -> str: ...
+
+    def switch(self, to: str) -> None: ...
+
+
+class Trials(functions.dispatcher.launch.Trials, functions.memory_query.choose.Trials, Protocol):
+    """Both who offer memories."""
+
+
+class Learning(functions.codex_intake.judge.Learning, Protocol):
+    """What outcomes teach."""
+
+    def learn(self, task: UUID) -> None: ...
+
+    def catch_up(self, limit: int = 500, older_than: float = 60.0) -> None: ...
+
+    def lift(self, tenant: str | None = None, repository: str | None = None) -> Sequence[ScopeLift]: ...
+
+    def switch_on(self, name: str) -> bool: ...
 
 
 class Search(functions.dispatcher.launch.Memories, functions.memory_query.recall.Search, Protocol):
@@ -114,8 +154,15 @@ class Stores:
     reports: functions.callback.record.Reports
     outbox: Outbox
     memories: Memories
+    models: Models
+    # A model is being filled, to follow the one in use.
+    fill: Callable[[str], None]
     search: Search
     uploads: Uploads
+    trials: Trials
+    learning: Learning
+    card_facts: functions.discord_interaction.cards.Facts
+    make_cards: Callable[[Pace], functions.discord_interaction.cards.Store]
 
     def accept(self, delivery: str = "delivery-1", **changes: Any) -> Accepted:
         event = announce(TaskAccepted(run_id(delivery)), "codex-intake", None)
@@ -170,16 +217,22 @@ def fakes(caps: Caps = ANY, lease_seconds: float = 30.0) -> Stores:
     queue, launches = FakeQueue(world, caps, "jobs", lease_seconds), FakeLaunches(world, lease_seconds)
     tasks, views, runs = FakeTasks(world), FakeViews(world), FakeRuns(world)
     reports, outbox, memories = FakeReports(world), FakeOutbox(world), FakeMemories(world)
-    search = FakeMemorySearch(world)
-    return Stores(tasks, views, runs, launches, queue, reports, outbox, memories, search, FakeUploads(world))
+    models, search, uploads = FakeMemoryModels(world), FakeMemorySearch(world), FakeUploads(world)
+    learning = FakeTrials(world), FakeLearning(world)
+    cards = FakeFacts(world), partial(FakeCards, world)
+    memory = memories, models, models.fill, search
+    return Stores(tasks, views, runs, launches, queue, reports, outbox, *memory, uploads, *learning, *cards)
 
 
 def postgres(database: Database, caps: Caps = ANY, lease_seconds: float = 30.0) -> Stores:
     queue, launches = PgQueue(database, caps, "jobs", lease_seconds), PgLaunches(database, lease_seconds)
     tasks, views, runs = PgTasks(database), PgTaskViews(database), PgRuns(database)
     reports, outbox, memories = PgReports(database), PgOutbox(database), PgMemories(database)
-    search = PgMemorySearch(database)
-    return Stores(tasks, views, runs, launches, queue, reports, outbox, memories, search, PgUploads(database))
+    models, search, uploads = PgMemoryModels(database), PgMemorySearch(database), PgUploads(database)
+    learning = PgMemoryTrials(database), PgMemoryLearning(database)
+    cards = PgCardFacts(database), partial(PgDiscordCards, database)
+    memory = memories, models, PgMigration(database).begin, search
+    return Stores(tasks, views, runs, launches, queue, reports, outbox, *memory, uploads, *learning, *cards)
 
 
 MakeStores = Callable[..., Stores]

@@ -22,9 +22,13 @@ class FakeMemorySearch:
 
     def nearest_to_task(self, task: UUID, limit: int, least: float = 0.2) -> list[Recalled]:
         asked = self.world.memories.get((task, "prompt", "prompt", 0))
-        if asked is None or asked.vector is None:
+        if asked is None:
             return []
-        question = Question(asked.model or "", asked.content, asked.vector)
+        made = [(model, self.world.vectors.get((model, asked.content_hash))) for model in self.world.models]
+        vectors = [(model, vector) for model, vector in made if vector is not None]
+        if not vectors:
+            return []
+        question = Question(vectors[-1][0], asked.content, vectors[-1][1])
         found = self.search(question, Filters(asked.text.tenant, task), limit)
         return [recalled for recalled in found if recalled.parts.get("vector", 0) >= least]
 
@@ -49,7 +53,7 @@ class FakeMemorySearch:
         sides: dict[str, Callable[[MemoryRow], float | None]] = {}
         if question.vector is not None:
             wanted = question.vector
-            sides["vector"] = lambda row: _cosine(row.vector or (), wanted) if row.model == question.model else None
+            sides["vector"] = lambda row: _likeness(self.world.vectors.get((question.model, row.content_hash)), wanted)
         words = _words(question.text or "")
         if words:
             sides["lexical"] = lambda row: _share(len(words & _words(row.content)))
@@ -86,13 +90,17 @@ class FakeMemorySearch:
 
     def _recalled(self, row: MemoryRow, score: float, parts: dict[str, float]) -> Recalled:
         text, kept = row.text, self.world.tasks[row.text.task_id]
-        fields: dict[str, Any] = {name: getattr(text, name) for name in _SAME}
+        fields: dict[str, Any] = {name: getattr(text, name) for name in (*_SAME, "trust", "attempt")}
         at, outcome = kept.accepted.accepted_at, kept.run.status.value
         return Recalled(Memory(id=row.id, text=row.content, created_at=at, outcome=outcome, **fields), score, parts)
 
 
 def _share(matches: int) -> float | None:
     return matches / (matches + 1) if matches else None
+
+
+def _likeness(one: Sequence[float] | None, other: Sequence[float]) -> float | None:
+    return None if one is None else _cosine(one, other)
 
 
 def _cosine(one: Sequence[float], other: Sequence[float]) -> float:

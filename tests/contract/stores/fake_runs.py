@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from shared.domain.memory import Recalled
+from shared.domain.offer import Offered
 from shared.domain.policy import Verdict
 from shared.domain.report import Snapshot
 from shared.domain.run import RETRIED_FROM, RunState
 from shared.domain.task import Cancellation, Caps, EndedRun, OpenRun, Run
 from shared.events.event import Event
+from tests.contract.stores.fake_trials import note
 from tests.contract.stores.fakes import Kept, World
 
 ACTIVE = RETRIED_FROM
@@ -97,13 +98,12 @@ class FakeLaunches:
         if kept and kept.run.status is RunState.LAUNCHING:
             kept.lease_until, kept.reason = time.monotonic(), reason
 
-    def brief(self, run: Run, prompt: str, shown: Sequence[Recalled], before: Snapshot | None, verdict: Verdict) -> str:
+    def brief(self, run: Run, prompt: str, offered: Offered | None, before: Snapshot | None, verdict: Verdict) -> str:
         kept = self.world.tasks[run.id]
         if run.attempt not in kept.briefs:
             kept.briefs[run.attempt] = prompt
-            kept.shown += [("prompt", recalled.memory.id) for recalled in shown]
-            for recalled in shown:
-                kept.tell("memory shown", channel="prompt", memoryId=str(recalled.memory.id))
+            if offered:
+                note(self.world, run.id, run.attempt, "prompt", offered)
             _keep(kept, before, "", run.attempt)
         return kept.briefs[run.attempt]
 
@@ -203,6 +203,7 @@ class FakeRuns:
 def _keep(kept: Kept, snapshot: Snapshot | None, diff: str, attempt: int) -> None:
     if snapshot and snapshot.id not in kept.snapshots:
         kept.snapshots[snapshot.id] = snapshot
+        kept.taken[snapshot.id] = attempt, diff
         kept.tell(f"snapshot {snapshot.type}", attempt=attempt, digest=snapshot.digest, diff=diff[:4000])
 
 

@@ -34,7 +34,12 @@ class FakeViews:
 
     @staticmethod
     def _whole(kept: Kept) -> Mapping[str, Any]:
-        return _shown(kept) | {"result": kept.result, "attempts": kept.run.attempt, "usage": kept.usage}
+        return _shown(kept) | {
+            "result": kept.result,
+            "attempts": kept.run.attempt,
+            "usage": kept.usage,
+            "metadata": dict(kept.run.metadata),
+        }
 
     def timeline(self, task_id: UUID, tenant: str) -> Sequence[Entry]:
         kept = self._of(task_id, tenant)

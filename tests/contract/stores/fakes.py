@@ -10,9 +10,13 @@ from uuid import UUID
 
 from shared.domain.artifact import Upload
 from shared.domain.cursors import EntryId
+from shared.domain.effect import Toss
 from shared.domain.errors import Conflict, NotFound, Unavailable
+from shared.domain.forgetting import Choice
 from shared.domain.ids import run_id, stable_id
 from shared.domain.memory_index import MemoryRow
+from shared.domain.offer import Arm
+from shared.domain.outcome import Judgement, Outcome
 from shared.domain.report import End, Recorded, Report, Snapshot
 from shared.domain.run import RunState, predecessors
 from shared.domain.task import Accepted, Run, TaskRequest
@@ -47,7 +51,7 @@ class Kept:
     reports: dict[str, tuple[int, Report]] = field(default_factory=dict)
     uploads: dict[UUID, Promise] = field(default_factory=dict)
     artifacts: dict[UUID, str] = field(default_factory=dict)
-    shown: list[tuple[str, UUID]] = field(default_factory=list)
+    shown: list[tuple[int, str, UUID]] = field(default_factory=list)
     canceled_by: str | None = None
     story: list[Entry] = field(default_factory=list)
     lease_until: float = 0.0
@@ -55,7 +59,10 @@ class Kept:
     not_before: float = 0.0
     briefs: dict[int, str] = field(default_factory=dict)
     snapshots: dict[UUID, Snapshot] = field(default_factory=dict)
+    # Of each of these its attempt, and what differs from the one before.
+    taken: dict[UUID, tuple[int, str]] = field(default_factory=dict)
     ended_at: float | None = None
+    verdict: Judgement | None = None
     settled: bool = False
 
     def move(self, state: RunState, **changes: Any) -> bool:
@@ -77,6 +84,23 @@ class Kept:
 
 
 @dataclass
+class Trial:
+    """A task for which there were memories, with its tosses, and those of them that were made before it was judged."""
+
+    scope: tuple[str, str]
+    round: int
+    topic: str
+    arm: Arm
+    share: float
+    base: float
+    began: float = field(default_factory=time.monotonic)
+    tosses: dict[UUID, Toss] = field(default_factory=dict)
+    # What was tossed for before the task ended.
+    in_time: set[UUID] = field(default_factory=set)
+    outcome: Outcome | None = None
+
+
+@dataclass
 class World:
     """What one database holds."""
 
@@ -85,10 +109,31 @@ class World:
     inbox: set[EventKey] = field(default_factory=set)
     merged: dict[str, tuple[UUID, bytes]] = field(default_factory=dict)
     memories: dict[tuple[UUID, str, str, int], MemoryRow] = field(default_factory=dict)
+    # Of model and content; None where the model refuses it.
+    vectors: dict[tuple[str, bytes], Sequence[float] | None] = field(default_factory=dict)
+    # Made ready to follow the one in use.
+    filling: set[str] = field(default_factory=set)
+    # Those that were ever in use, the one that is last.
+    models: list[str] = field(default_factory=list)
+    trials: dict[UUID, Trial] = field(default_factory=dict)
+    # Task, kind and source of what was forgotten; '' is any.
+    tombstones: set[tuple[UUID, str, str]] = field(default_factory=set)
+    # Of attempts whose prompt files are to be purged.
+    purged: set[tuple[UUID, int]] = field(default_factory=set)
+    # What was chosen to be forgotten, and who had seen it in a prompt.
+    forgettings: list[tuple[Choice, set[tuple[UUID, int]]]] = field(default_factory=list)
+    # Days, of the memories that are not of today.
+    ages: dict[tuple[UUID, str, str, int], int] = field(default_factory=dict)
+    # Of a scope how often it was switched on again, since when it is off, and why.
+    switches: dict[tuple[str, str], tuple[int, datetime | None, str]] = field(default_factory=dict)
 
     def announce(self, event: Event | None) -> None:
         if event:
             self.outbox.setdefault(event.id, (time.monotonic(), event))
+
+    def forgotten(self, task: UUID, kind: str, ref: str) -> bool:
+        wide = {(task, kind, ref), (task, kind, ""), (task, "", ref), (task, "", "")}
+        return not self.tombstones.isdisjoint(wide)
 
     def receive(self, consumer: str, event: Event) -> bool:
         key = (consumer, event.source, event.id)

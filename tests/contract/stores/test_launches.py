@@ -70,9 +70,9 @@ def test_a_brief_is_kept_as_it_was_first(stores: Stores) -> None:
     task = stores.accept().run_id
     run = stores.claim(task)
     before = Snapshot(uuid4(), "before", "how it was", "digest")
-    assert stores.launches.brief(run, "do it", [], before, ALLOWED) == "do it"
+    assert stores.launches.brief(run, "do it", None, before, ALLOWED) == "do it"
     other = Snapshot(uuid4(), "before", "how it is now", "digest")
-    assert stores.launches.brief(run, "do something else", [], other, ALLOWED) == "do it"
+    assert stores.launches.brief(run, "do something else", None, other, ALLOWED) == "do it"
     assert stores.launches.snapshot(before.id) == "how it was"
     assert stores.launches.snapshot(other.id) is None
     assert stores.story(task) == ["accepted", "snapshot before"]
@@ -88,7 +88,7 @@ def test_another_attempt_begins_anew_and_fences_the_last(stores: Stores) -> None
     second = stores.queue.admit()
     assert second
     assert (second.id, second.attempt, second.epoch) == (task, 2, first.epoch + 1)
-    assert stores.launches.brief(second, "do it again", [], None, ALLOWED) == "do it again"
+    assert stores.launches.brief(second, "do it again", None, None, ALLOWED) == "do it again"
     assert stores.launched(second, "job-2")
     assert stores.story(task) == ["accepted", "launched", "attempt ended", "launched"]
     assert stores.runs.open_by_resource("job") is None

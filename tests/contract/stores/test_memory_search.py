@@ -17,10 +17,15 @@ MODEL = "model:3"
 EAST, NORTH, NORTH_EAST = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.8, 0.6, 0.0)
 
 
+@pytest.fixture(autouse=True)
+def in_use(stores: Stores) -> None:
+    stores.models.in_use(MODEL)
+
+
 def remember(stores: Stores, name: str, *vectors: Sequence[float] | None, content: str = "", **changes: Any) -> UUID:
     """A task with one piece of memory for each vector: of its prompt, or of the content."""
     task = stores.accept(name, **changes).run_id
-    (text,) = stores.memories.missing([task], MODEL, 9)
+    (text,) = stores.memories.missing([task], 9)
     for number, vector in enumerate(vectors):
         piece = content or (f"{text.text}, part {number}" if number else text.text)
         identity = stable_id("memory", str(task), str(number))

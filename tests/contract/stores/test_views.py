@@ -21,10 +21,10 @@ def followed(stores: Stores, task: UUID, after: EntryId | None = None, limit: in
 
 
 def test_a_task_is_shown_to_its_tenant_alone(stores: Stores) -> None:
-    task = stores.accept().run_id
+    task = stores.accept(metadata={"guildId": "7"}).run_id
     shown = stores.views.status(task, "default")
     assert shown
-    assert (shown["taskId"], shown["cancelRequested"]) == (str(task), False)
+    assert (shown["taskId"], shown["cancelRequested"], shown["metadata"]) == (str(task), False, {"guildId": "7"})
     assert listed(stores) == [task]
     assert stores.views.timeline(task, "default")
     assert stores.views.follow(task, "default", None, 9)

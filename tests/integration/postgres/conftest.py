@@ -1,6 +1,6 @@
 """Builders for what the doors store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +9,7 @@ import pytest
 from shared.domain.ids import run_id
 from shared.domain.task import Accepted, Caps, Run, TaskRequest
 from shared.events.catalogue import RunLaunched, TaskAccepted, announce
+from shared.local.servers.postgres import Postgres
 from shared.postgres.database import Database
 from shared.postgres.launches import PgLaunches
 from shared.postgres.queue import PgQueue
@@ -87,3 +88,12 @@ def status(database: Database) -> Callable[[UUID], tuple[str, str, str]]:
         return row["a"], row["b"], row["c"]
 
     return read
+
+
+@pytest.fixture
+def other_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The DSN of a server without any role of a function."""
+    server = Postgres(tmp_path_factory.mktemp("other-postgres"))
+    with server:
+        yield server.url
+    server.erase()

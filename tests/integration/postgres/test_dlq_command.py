@@ -19,11 +19,12 @@ from shared.domain.ids import run_id
 from shared.events import codec
 from shared.events.catalogue import TASK_REQUESTED, TaskAccepted, announce
 from shared.events.event import Event
+from shared.local.state import free_port
 from shared.postgres.database import Database
 from shared.postgres.dead_letters import PgDeadLetters
 from shared.postgres.outbox import PgOutbox
 from tests.architecture.markdown import fences
-from tests.component.functions import Sink, free_port, sink
+from tests.component.functions import Sink, sink
 
 FACTEUR = str(Path(sys.executable).with_name("facteur"))
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -5,6 +5,7 @@ from uuid import uuid4
 from shared.domain.artifact import Upload
 from shared.domain.ids import stable_id
 from shared.domain.memory_index import MemoryRow
+from shared.domain.offer import Offered, Standing, offer
 from shared.domain.policy import Verdict
 from shared.domain.report import End, Report, Snapshot
 from shared.domain.run import RunState
@@ -13,7 +14,9 @@ from shared.postgres.database import Database
 from shared.postgres.evidence import PgEvidence, Totals
 from shared.postgres.launches import PgLaunches
 from shared.postgres.memories import PgMemories
+from shared.postgres.memory_models import PgMemoryModels
 from shared.postgres.memory_search import PgMemorySearch
+from shared.postgres.memory_trials import PgMemoryTrials
 from shared.postgres.reports import PgReports
 from shared.postgres.uploads import PgUploads
 from tests.integration.postgres.conftest import AcceptTask, claim
@@ -34,15 +37,17 @@ def test_an_accepted_task_has_been_stored_and_no_more(accept: AcceptTask, databa
 def test_every_station_leaves_its_trace(accept: AcceptTask, database: Database) -> None:
     memories, launches, reports = PgMemories(database), PgLaunches(database), PgReports(database)
     earlier, task = accept("earlier").run_id, accept("task").run_id
+    PgMemoryModels(database).in_use("model:2")
     for one in (earlier, task):
-        (text,) = memories.missing([one], "model:2", 1)
+        (text,) = memories.missing([one], 1)
         identity = stable_id("memory", str(one))
-        memories.store([MemoryRow(identity, text, 0, text.text, b"", (1.0, 0.0), "model:2")], None, None)
+        memories.store([MemoryRow(identity, text, 0, text.text, text.text.encode(), (1.0, 0.0), "model:2")], None, None)
     run = claim(database, task)
     found = PgMemorySearch(database).nearest_to_task(task, 5)
-    launches.brief(run, "do it", found, None, Verdict(True, "ci", "", "v1"))
+    everything = offer(task, [one.memory.id for one in found], 5, 0, Standing())
+    launches.brief(run, "do it", Offered(everything, found, found), None, Verdict(True, "ci", "", "v1"))
     assert launches.launched(run, "job", b"", announce(RunLaunched(task, 1, "job"), "dispatcher", None))
-    memories.expose(task, 1, found)
+    PgMemoryTrials(database).choose(task, 1, found, 5, 0)
     upload = Upload(uuid4(), "change.patch", 1, "ab" * 32, "text/plain", "key")
     uploads = PgUploads(database)
     uploads.begin_upload(task, 1, upload)

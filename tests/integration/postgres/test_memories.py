@@ -12,6 +12,8 @@ from shared.domain.memory_index import Filters, MemoryRow, Question, Text
 from shared.events.catalogue import TaskAccepted, TaskPrepared, announce
 from shared.postgres.database import Database
 from shared.postgres.memories import PgMemories
+from shared.postgres.memory_migration import PgMigration
+from shared.postgres.memory_models import PgMemoryModels
 from shared.postgres.memory_search import PgMemorySearch
 from tests.integration.postgres.conftest import AcceptTask
 
@@ -21,6 +23,7 @@ EAST = (1.0, 0.0, 0.0)
 
 @pytest.fixture
 def memories(database: Database) -> PgMemories:
+    PgMemoryModels(database).in_use(MODEL)
     return PgMemories(database)
 
 
@@ -38,7 +41,7 @@ def rows(text: Text, vector: tuple[float, ...] | None, *contents: str) -> list[M
 
 
 def remember(memories: PgMemories, task: UUID, vector: tuple[float, ...] | None, *contents: str) -> None:
-    (text,) = memories.missing([task], MODEL, 9)
+    (text,) = memories.missing([task], 9)
     memories.store(rows(text, vector, *(contents or [text.text])), None, None)
 
 
@@ -47,11 +50,12 @@ def anything() -> Filters:
 
 
 def test_vectors_of_models_with_other_dimensions_live_side_by_side(
-    accept: AcceptTask, memories: PgMemories, search: PgMemorySearch
+    accept: AcceptTask, memories: PgMemories, search: PgMemorySearch, database: Database
 ) -> None:
+    PgMigration(database).begin("large:3072")
     small, large = accept("small").run_id, accept("large").run_id
     remember(memories, small, EAST)
-    (text,) = memories.missing([large], MODEL, 9)
+    (text,) = memories.missing([large], 9)
     identity = stable_id("memory", str(large))
     memories.store([MemoryRow(identity, text, 0, "large", b"", [0.1] * 3072, "large:3072")], None, None)
     assert [one.memory.task_id for one in search.search(Question(MODEL, vector=EAST), anything(), 9)] == [small]
@@ -59,14 +63,17 @@ def test_vectors_of_models_with_other_dimensions_live_side_by_side(
     assert [one.memory.task_id for one in search.search(long, anything(), 9)] == [large]
 
 
-def test_a_new_model_takes_the_place_of_the_old_one(
+def test_the_vectors_of_two_models_are_kept_of_one_row(
     accept: AcceptTask, memories: PgMemories, search: PgMemorySearch, database: Database
 ) -> None:
     task = accept().run_id
     remember(memories, task, EAST)
-    (text,) = memories.missing([task], "new:2", 9)
-    memories.store([MemoryRow(uuid4(), text, 0, "x", b"", (1.0, 0.0), "new:2")], None, None)
-    assert search.search(Question(MODEL, vector=EAST), anything(), 9) == []
+    PgMemoryModels(database).switch("new:2")
+    (text,) = memories.missing([task], 9)
+    (again,) = rows(text, (1.0, 0.0), text.text)
+    memories.store([replace(again, model="new:2")], None, None)
+    for question in (Question(MODEL, vector=EAST), Question("new:2", vector=(1.0, 0.0))):
+        assert [one.memory.id for one in search.search(question, anything(), 9)] == [again.id]
     assert len(database.all("SELECT FROM codex_kb.codex_task_memory_index", {})) == 1
 
 
@@ -120,21 +127,22 @@ def test_old_texts_are_caught_up_with_only_while_they_wait_for_a_vector(
     remember(memories, waiting, None)
     remember(memories, done, EAST)
     database.do("UPDATE codex_kb.codex_tasks SET updated_at = now() - interval '2 days'", {})
-    assert memories.waiting(MODEL, 9) == [waiting]
-    assert memories.waiting("new:2", 9) == [waiting]
+    assert memories.waiting(9) == [waiting]
+    PgMemoryModels(database).switch("new:2")
+    assert set(memories.waiting(9)) == {waiting, done}
 
 
 def test_large_texts_come_a_few_at_a_time_and_each_comes_in_the_end(accept: AcceptTask, memories: PgMemories) -> None:
     tasks = [accept(f"task {number}", prompt="x" * 1_000_000).run_id for number in range(9)]
     small = accept("small").run_id
-    left = set(memories.waiting(MODEL, 99))
+    left = set(memories.waiting(99))
     assert left == {*tasks, small}
     while left:
-        texts = memories.missing(list(left), MODEL, 99)
+        texts = memories.missing(list(left), 99)
         assert 1 <= len(texts) <= 5
         memories.store([row for text in texts for row in rows(text, EAST, "x")], None, None)
         left -= {text.task_id for text in texts}
-    assert memories.waiting(MODEL, 99) == []
+    assert memories.waiting(99) == []
 
 
 def test_a_text_of_white_space_alone_is_not_missing(
@@ -142,7 +150,7 @@ def test_a_text_of_white_space_alone_is_not_missing(
 ) -> None:
     task = accept().run_id
     database.do("UPDATE codex_kb.codex_tasks SET prompt = E' \\n\\t\\r\\n'", {})
-    assert (memories.missing([task], MODEL, 9), memories.waiting(MODEL, 9)) == ([], [])
+    assert (memories.missing([task], 9), memories.waiting(9)) == ([], [])
 
 
 def test_a_refused_text_keeps_the_vector_of_an_earlier_model(
@@ -150,14 +158,13 @@ def test_a_refused_text_keeps_the_vector_of_an_earlier_model(
 ) -> None:
     task = accept().run_id
     remember(memories, task, EAST)
-    (text,) = memories.missing([task], "new:2", 9)
+    PgMemoryModels(database).switch("new:2")
+    (text,) = memories.missing([task], 9)
     (refused,) = rows(text, None, text.text)
-    memories.store([replace(refused, refused_by="new:2")], None, None)
-    assert memories.waiting("new:2", 9) == []
-    (row,) = database.all(
-        "SELECT model, refused_by, embedding IS NULL AS none FROM codex_kb.codex_task_memory_index", {}
-    )
-    assert (row["model"], row["refused_by"], row["none"]) == (MODEL, "new:2", False)
+    memories.store([replace(refused, model="new:2")], None, None)
+    assert memories.waiting(9) == []
+    found = database.all("SELECT model, embedding IS NULL AS none FROM codex_kb.codex_task_memory_vectors", {})
+    assert {row["model"]: row["none"] for row in found} == {MODEL: False, "new:2": True}
 
 
 def test_one_event_delivered_many_times_at_once_is_acted_on_once(
@@ -165,7 +172,7 @@ def test_one_event_delivered_many_times_at_once_is_acted_on_once(
 ) -> None:
     task = accept().run_id
     received, prepared = announce(TaskAccepted(task), "x", None), announce(TaskPrepared(task), "embedder", None)
-    (text,) = memories.missing([task], MODEL, 9)
+    (text,) = memories.missing([task], 9)
     results: list[bool] = []
     start = threading.Barrier(8)
 
@@ -187,27 +194,9 @@ def test_an_effect_that_fails_is_not_marked_as_received(
 ) -> None:
     task = accept().run_id
     received = announce(TaskAccepted(task), "x", None)
-    (text,) = memories.missing([task], MODEL, 9)
+    (text,) = memories.missing([task], 9)
     broken = rows(Text(uuid4(), *[getattr(text, name) for name in Text.__slots__[1:]]), EAST, "of nobody")
     with pytest.raises(Exception, match="foreign key"):
         memories.store(broken, received, None)
     assert database.all("SELECT FROM codex_kb.inbox", {}) == []
     assert memories.store(rows(text, EAST, "x"), received, None)
-
-
-def test_what_was_shown_is_noted_once_with_rank_and_score(
-    accept: AcceptTask, memories: PgMemories, search: PgMemorySearch, database: Database
-) -> None:
-    asking, near = accept("asking").run_id, accept("near").run_id
-    for task in (asking, near):
-        remember(memories, task, EAST)
-    shown = search.nearest_to_task(asking, 5)
-    for _ in range(2):
-        memories.expose(asking, 1, shown)
-    memories.expose(asking, 2, shown)
-    noted = database.all("SELECT attempt, memory_id, channel, rank, score FROM codex_kb.memory_exposure", {})
-    assert sorted((row["attempt"], row["channel"], row["rank"], row["score"]) for row in noted) == [
-        (1, "query", 1, pytest.approx(shown[0].score)),
-        (2, "query", 1, pytest.approx(shown[0].score)),
-    ]
-    assert {row["memory_id"] for row in noted} == {shown[0].memory.id}

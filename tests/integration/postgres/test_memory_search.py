@@ -8,6 +8,7 @@ from shared.domain.ids import stable_id
 from shared.domain.memory_index import Filters, MemoryRow, Question
 from shared.postgres.database import Database
 from shared.postgres.memories import PgMemories
+from shared.postgres.memory_models import PgMemoryModels
 from shared.postgres.memory_search import PgMemorySearch
 from tests.integration.postgres.conftest import AcceptTask
 
@@ -24,7 +25,8 @@ def search(database: Database) -> PgMemorySearch:
 def remember(accept: AcceptTask, database: Database, name: str, vector: tuple[float, ...]) -> UUID:
     task = accept(name).run_id
     memories = PgMemories(database)
-    (text,) = memories.missing([task], MODEL, 1)
+    PgMemoryModels(database).in_use(MODEL)
+    (text,) = memories.missing([task], 1)
     row = MemoryRow(stable_id("memory", name), text, 0, text.text, name.encode(), vector, MODEL)
     memories.store([row], None, None)
     return task

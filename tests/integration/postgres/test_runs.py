@@ -62,7 +62,7 @@ def test_what_a_brief_was_made_of_is_kept_with_it(accept: AcceptTask, database: 
     run = claim(database, task)
     before = Snapshot(uuid4(), "before", "how it was", "digest")
     verdict = Verdict(True, "ci", "", "v1")
-    assert PgLaunches(database).brief(run, "do it", [], before, verdict) == "do it"
+    assert PgLaunches(database).brief(run, "do it", None, before, verdict) == "do it"
     row = database.one("SELECT policy_key, status, metadata->>'policy' AS version FROM codex_kb.policy_checks", {})
     assert row == {"policy_key": "ci", "status": "allowed", "version": "v1"}
     assert database.one("SELECT type, content, diff FROM codex_kb.codex_task_snapshots", {}) == {

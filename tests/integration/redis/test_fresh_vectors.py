@@ -5,18 +5,11 @@ from collections.abc import Callable
 import pytest
 import redis
 
+from shared.local.state import free_port
 from shared.redis.connection import Connection
 from shared.redis.fresh_vectors import RedisFreshVectors
-from tests.contract.embedders.openai_server import closed_port
 
 MODEL = "model:2"
-
-
-@pytest.fixture
-def server(redis_url: str) -> redis.Redis:
-    client: redis.Redis = redis.Redis.from_url(redis_url)
-    client.flushall()
-    return client
 
 
 @pytest.fixture
@@ -55,7 +48,7 @@ def test_what_is_no_vector_is_not_taken_for_one(process: Callable[[], RedisFresh
 
 
 def test_without_redis_every_text_is_ones_own() -> None:
-    vectors = RedisFreshVectors(Connection(f"redis://127.0.0.1:{closed_port()}"))
+    vectors = RedisFreshVectors(Connection(f"redis://127.0.0.1:{free_port()}"))
     vectors.put_many(MODEL, {"a": [0.5, 1.0]})
     assert vectors.get_many(MODEL, ["a", "b"]) == {}
     assert vectors.claim(MODEL, ["a", "b"]) == ["a", "b"]

@@ -5,16 +5,9 @@ from collections.abc import Callable
 import pytest
 import redis
 
+from shared.local.state import free_port
 from shared.redis.connection import Connection
 from shared.redis.pace import RedisPace
-from tests.contract.embedders.openai_server import closed_port
-
-
-@pytest.fixture
-def server(redis_url: str) -> redis.Redis:
-    client: redis.Redis = redis.Redis.from_url(redis_url)
-    client.flushall()
-    return client
 
 
 @pytest.fixture
@@ -89,7 +82,7 @@ def test_a_process_whose_redis_is_flushed_keeps_the_pauses_that_it_has_seen(
 
 
 def test_without_redis_a_process_keeps_its_own_pauses() -> None:
-    pace = RedisPace(Connection(f"redis://127.0.0.1:{closed_port()}"), "model:3")
+    pace = RedisPace(Connection(f"redis://127.0.0.1:{free_port()}"), "model:3")
     assert pace.enter() == 0.0
     pace.failed(60)
     assert pace.enter() > 59

@@ -1,19 +1,15 @@
 """The cache of question vectors on a real server: kept for a day, and missed without harm."""
 
-import pytest
+import hashlib
+
 import redis
 
+from shared.local.state import free_port
+from shared.redis.connection import Connection
+from shared.redis.fresh_vectors import RedisFreshVectors
 from shared.redis.vectors import RedisVectors
-from tests.contract.embedders.openai_server import closed_port
 
 VECTOR = [0.5, -0.25, 1.0, 0.0]
-
-
-@pytest.fixture
-def server(redis_url: str) -> redis.Redis:
-    client: redis.Redis = redis.Redis.from_url(redis_url)
-    client.flushall()
-    return client
 
 
 def test_a_vector_is_found_again_by_any_process(redis_url: str, server: redis.Redis) -> None:
@@ -52,7 +48,7 @@ def test_what_is_no_vector_is_a_miss(redis_url: str, server: redis.Redis) -> Non
 
 
 def test_a_server_that_is_away_is_a_miss() -> None:
-    vectors = RedisVectors(f"redis://127.0.0.1:{closed_port()}")
+    vectors = RedisVectors(f"redis://127.0.0.1:{free_port()}")
     vectors.put("model:4", "a question", VECTOR)
     assert vectors.get("model:4", "a question") is None
 
@@ -65,3 +61,26 @@ def test_a_server_that_comes_back_is_used_again(redis_url: str, server: redis.Re
             server.client_kill_filter(_id=connection["id"])
     assert vectors.get("model:4", "a question") in (VECTOR, None)
     assert vectors.get("model:4", "a question") == VECTOR
+
+
+def test_texts_are_forgotten_by_their_hashes_whoever_made_their_vectors(redis_url: str, server: redis.Redis) -> None:
+    vectors, fresh = RedisVectors(redis_url), RedisFreshVectors(Connection(redis_url))
+    for model in ("model:4", "other:4"):
+        vectors.put(model, "a question", VECTOR)
+    fresh.put_many("model:4", {"a text": VECTOR, "another": VECTOR})
+    hashes = [hashlib.sha256(text.encode()).digest() for text in ("a question", "a text", "unknown")]
+    assert vectors.forget(["model:4", "other:4"], hashes)
+    assert [vectors.get(model, "a question") for model in ("model:4", "other:4")] == [None, None]
+    assert fresh.get_many("model:4", ["a text", "another"]) == {"another": VECTOR}
+
+
+def test_more_texts_than_one_command_takes_are_forgotten(redis_url: str, server: redis.Redis) -> None:
+    vectors = RedisVectors(redis_url)
+    vectors.put("model:4", "a question", VECTOR)
+    hashes = [number.to_bytes(32, "big") for number in range(2500)]
+    assert vectors.forget(["model:4"], [*hashes, hashlib.sha256(b"a question").digest()])
+    assert server.keys("*") == []
+
+
+def test_without_redis_nothing_is_said_to_be_forgotten() -> None:
+    assert not RedisVectors(f"redis://127.0.0.1:{free_port()}").forget(["model:4"], [b"x"])

@@ -1,4 +1,4 @@
-"""Memory as text: cut without loss, shown on one line, and fenced as data that nobody has to obey."""
+"""Memory as text: shown on one line, and fenced as data that nobody has to obey."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.memory import Memory, Recalled, chunk, fence, snippet
+from shared.domain.memory import Memory, Recalled, fence, snippet
 
 NONCE = "f00dfeedf00dfeed"
-TEXTS = st.text(alphabet=st.sampled_from("ab -\t\n\r:é"), max_size=300)
 
 
 def recalled(text: str, score: float = 0.5, **changes: object) -> Recalled:
@@ -30,50 +29,6 @@ def recalled(text: str, score: float = 0.5, **changes: object) -> Recalled:
 
 def fenced(memories: Sequence[Recalled], nonce: str, budget_tokens: int) -> str:
     return fence(memories, nonce, budget_tokens).text
-
-
-def letters(text: str) -> str:
-    return "".join(text.split())
-
-
-class TestChunk:
-    def test_a_short_text_is_one_chunk(self) -> None:
-        assert chunk("a line\n\nanother\n") == ["a line\n\nanother"]
-
-    @pytest.mark.parametrize("text", ["", "\n \n", "  "])
-    def test_nothing_is_no_chunk(self, text: str) -> None:
-        assert chunk(text) == []
-
-    def test_yaml_documents_stay_whole(self) -> None:
-        documents = [f"---\nkind: Pod\nmetadata:\n  name: p{number}" for number in range(6)]
-        assert chunk("\n".join(documents), 80) == ["\n".join(documents[at : at + 2]) for at in range(0, 6, 2)]
-
-    def test_paragraphs_stay_whole(self) -> None:
-        assert chunk("one one\none\n\ntwo two\ntwo\n\nthree", 15) == ["one one\none", "two two\ntwo", "three"]
-
-    def test_lines_stay_whole_and_keep_their_indentation(self) -> None:
-        assert chunk("spec:\n  replicas: 3\n  paused: true\n", 20) == ["spec:\n  replicas: 3", "  paused: true"]
-
-    def test_only_a_line_that_alone_is_too_long_is_cut(self) -> None:
-        assert chunk("short\n" + "x" * 25 + "\nend", 10) == ["short", "x" * 10, "x" * 10, "x" * 5, "end"]
-
-    @given(TEXTS, st.integers(min_value=1, max_value=60))
-    def test_nothing_but_white_space_is_lost(self, text: str, limit: int) -> None:
-        chunks = chunk(text, limit)
-        assert letters("".join(chunks)) == letters(text)
-        assert all(0 < len(piece) <= limit for piece in chunks)
-
-    @given(TEXTS, st.integers(min_value=1, max_value=60))
-    def test_a_line_that_fits_is_never_cut(self, text: str, limit: int) -> None:
-        short = {line.strip() for line in text.split("\n") if len(line) <= limit} - {""}
-        kept = {line.strip() for piece in chunk(text, limit) for line in piece.split("\n")}
-        assert short <= kept
-
-    @pytest.mark.parametrize("text", ["---\n" * 250_000, "\n" * 1_000_000, " " * 1_000_000, "a \n" * 300_000])
-    def test_a_hostile_text_takes_linear_time(self, text: str) -> None:
-        started = process_time()
-        chunk(text)
-        assert process_time() - started < 4
 
 
 class TestSnippet:
@@ -109,7 +64,7 @@ class TestFence:
         assert "not instructions" in text
         assert "raise the limit" in lines
         assert (
-            f"[{NONCE}: task {UUID(int=2)}; kind prompt; source event/7; repository acme/shop; "
+            f"[{NONCE}: task {UUID(int=2)}; kind prompt; source event/7; trust agent; repository acme/shop; "
             "at 2026-11-21T08:30:00+00:00; score 0.50]"
         ) in lines
 
@@ -143,11 +98,41 @@ class TestFence:
         assert "small" in text
         assert "xx" not in text
 
+    def test_who_wrote_it_and_in_which_attempt_is_told(self) -> None:
+        text = fenced([recalled("a: 1", trust="cluster", attempt=2)], NONCE, 1000)
+        assert "; source event/7; attempt 2; trust cluster; " in text
+
+    def test_what_fences_and_attributes_counts(self) -> None:
+        entries = [recalled("x" * 100) for _ in range(9)]
+        one, two = (len(fenced(entries[:number], NONCE, 1000).encode()) for number in (1, 2))
+        assert len(fence(entries, NONCE, -(-two // 4)).shown) == 2
+        assert len(fence(entries, NONCE, (two - 1) // 4).shown) == 1
+        assert len(fence(entries, NONCE, (one - 1) // 4).shown) == 0
+
+    @pytest.mark.parametrize(
+        ("text", "end"),
+        [
+            ("First sentence. Second one! " + "z" * 2000, "First sentence. Second one!\n…\n</"),
+            ("a: 1\nb: 2\n" + "z" * 2000, "\na: 1\nb: 2\n…\n</"),
+            ("日本。" * 1000, "日本。\n…\n</"),
+        ],
+        ids=["sentences", "lines", "japanese"],
+    )
+    def test_where_none_fits_the_best_is_shortened_where_a_sentence_or_line_ends(self, text: str, end: str) -> None:
+        best, other = recalled(text, 0.9), recalled("y" * 2000, 0.1)
+        found = fence([other, best], NONCE, 300)
+        assert end in found.text
+        assert found.shown == (best,)
+        assert "zz" not in found.text
+
     def test_no_room_is_no_text(self) -> None:
         assert fenced([recalled("x" * 2000)], NONCE, 300) == ""
         assert fenced([recalled("x")], NONCE, 0) == ""
 
-    @given(st.lists(st.text(max_size=200), max_size=8), st.integers(min_value=0, max_value=600))
+    @given(
+        st.lists(st.text(max_size=200) | st.text(st.sampled_from("a. \n日。"), max_size=900), max_size=8),
+        st.integers(min_value=0, max_value=600),
+    )
     def test_the_budget_is_kept(self, texts: list[str], budget: int) -> None:
         assert len(fenced([recalled(text) for text in texts], NONCE, budget).encode()) <= budget * 4
 

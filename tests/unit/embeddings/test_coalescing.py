@@ -91,16 +91,13 @@ def failures(outcomes: Sequence[Outcome]) -> list[FacteurError]:
 
 def test_texts_that_come_together_are_one_call(coalescing: Coalescing, api: Api) -> None:
     texts = ["x" * length for length in range(1, 65)]
-    start = threading.Barrier(64)
-
-    def ask(text: str) -> list[Outcome]:
-        start.wait()
-        return coalescing.embed([text], 20)
-
+    api.gate.clear()
     with ThreadPoolExecutor(64) as threads:
-        answers = list(threads.map(ask, texts))
-    assert [vectors(answer) for answer in answers] == [[float(len(text))] for text in texts]
-    # A scheduler may hold some of the threads back for longer than the 20 milliseconds.
+        answers = [threads.submit(coalescing.embed, [text], 20) for text in texts]
+        # A scheduler may hold some of the threads back for longer than the 20 milliseconds.
+        until(lambda: api.calls and len(api.calls[0]) + len(coalescing._queue) == 64)
+        api.gate.set()
+        assert [vectors(answer.result()) for answer in answers] == [[float(len(text))] for text in texts]
     assert len(api.calls) <= 2
 
 
@@ -211,6 +208,42 @@ def test_what_another_process_has_given_up_is_taken_over(coalescing: Coalescing,
         assert vectors(waiting.result()) == [6.0, 4.0]
 
 
+class TriedElsewhere(RedisPace):
+    """The API has failed, and another process tries whether it is back: until `over`."""
+
+    def __init__(self) -> None:
+        super().__init__(ALONE, "lengths")
+        self.asked = threading.Event()
+        self.over = threading.Event()
+
+    def enter(self) -> float:
+        self.asked.set()
+        return super().enter() if self.over.is_set() else 17.0
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_what_becomes_of_another_processs_try_is_waited_for(api: Api, shelf: Shelf, back: bool) -> None:
+    pace = TriedElsewhere()
+    coalescing = Coalescing(api, pace, shelf)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(coalescing.embed, ["a", "bb"], 20)
+        assert pace.asked.wait(20)
+        assert api.calls == []
+        if not back:
+            pace.failed(60)
+        pace.over.set()
+        outcomes = waiting.result()
+    assert api.calls == ([["a", "bb"]] if back else [])
+    assert len(failures(outcomes)) == (0 if back else 2)
+    assert not shelf.claimed
+
+
+def test_how_many_texts_are_one_call_is_known_before(coalescing: Coalescing) -> None:
+    assert coalescing.fitting([]) == 0
+    assert coalescing.fitting(["short"] * 300) == AT_ONCE
+    assert coalescing.fitting(["x" * 300_000] * 4) == 3
+
+
 def test_a_mistake_of_ours_ends_one_call_and_not_the_thread(api: Api) -> None:
     class Broken(Shelf):
         def put_many(self, model: str, vectors: Mapping[str, Sequence[float]]) -> None:
@@ -224,12 +257,17 @@ def test_a_mistake_of_ours_ends_one_call_and_not_the_thread(api: Api) -> None:
 
 
 def test_no_thread_starts_before_the_first_text(api: Api) -> None:
-    before = threading.active_count()
+    before = embedders()
     coalescing = Coalescing(api, RedisPace(ALONE, "lengths"), RedisFreshVectors(ALONE))
-    assert threading.active_count() == before
+    assert embedders() == before
     assert coalescing.embed([], 20) == []
-    assert threading.active_count() == before
+    assert embedders() == before
     assert vectors(coalescing.embed(["a"], 20)) == [1.0]
+
+
+def embedders() -> int:
+    """How many threads embed; others may come and go."""
+    return sum(thread.name == "embedder" for thread in threading.enumerate())
 
 
 def until(true: Callable[[], object], seconds: float = 20) -> None:

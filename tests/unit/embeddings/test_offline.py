@@ -7,8 +7,8 @@ from time import process_time
 
 import pytest
 
-from shared.domain.errors import Rejected
-from shared.embeddings import embedder
+from shared.domain.errors import Rejected, Unavailable
+from shared.embeddings import configured, embedder
 from shared.embeddings.offline import OfflineEmbedder
 from tests.unit.embeddings.corpus import QUERIES, TASKS
 
@@ -107,15 +107,46 @@ def test_a_vector_of_another_length_belongs_to_another_model() -> None:
 
 def test_without_a_key_the_embedder_is_the_offline_one_and_says_so() -> None:
     for key in (None, ""):
-        chosen = embedder(key, None, "text-embedding-3-large", 3072)
-        assert chosen.model == "facteur-offline-lexical-v1"
-        assert chosen.dimension == 512
+        name = configured(key, "text-embedding-3-large", 3072)
+        assert name == "facteur-offline-lexical-v1:512"
+        chosen = embedder(name, key, None)
+        assert (chosen.model, chosen.dimension) == ("facteur-offline-lexical-v1", 512)
         assert "lexical, offline; not OpenAI" in chosen.describe()
+
+
+@pytest.mark.parametrize("key", [None, "sk-a-key"])
+@pytest.mark.parametrize("dimension", [64, 512, 3072])
+def test_an_offline_model_is_made_by_its_name_with_or_without_a_key(key: str | None, dimension: int) -> None:
+    wanted = OfflineEmbedder(dimension)
+    chosen = embedder(f"{wanted.model}:{dimension}", key, None)
+    assert (chosen.model, chosen.embed(["retry"])) == (wanted.model, wanted.embed(["retry"]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "text-embedding-3-large:3072",
+        "facteur-offline-lexical-v2:512",
+        "facteur-offline-lexical-v1:64",
+        "facteur-offline-lexical-v1-8:8",
+        "facteur-offline-lexical-v1:",
+        "a-name",
+        "",
+    ],
+)
+def test_a_model_that_cannot_be_made_here_is_always_away(name: str) -> None:
+    chosen = embedder(name, None, None)
+    model, _, dimension = name.rpartition(":")
+    assert (chosen.model, chosen.dimension) == (model, int(dimension) if dimension.isdigit() else 0)
+    assert "cannot be asked" in chosen.describe()
+    with pytest.raises(Unavailable, match="cannot be asked"):
+        chosen.embed(["text"])
 
 
 def test_without_a_key_the_openai_package_is_not_loaded() -> None:
     script = (
-        "import sys; from shared.embeddings import embedder; embedder(None, None, 'm', 3).embed(['x']);"
+        "import sys; from shared.embeddings import configured, embedder;"
+        "embedder(configured(None, 'm', 3), None, None).embed(['x']); embedder('m:3', None, None);"
         "assert 'openai' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=30)
