@@ -1,12 +1,13 @@
-"""The part of a Discord interaction that we read, and the answers that we give."""
+"""The part of a Discord interaction that we read ("Receiving and Responding: Interaction Object")."""
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated
 
 import msgspec
 
-PING, COMMAND = 1, 2
-_PONG, _MESSAGE = 1, 4
-_EPHEMERAL = 64
+PING, COMMAND, COMPONENT, AUTOCOMPLETE, MODAL = 1, 2, 3, 4, 5
+
+Id = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,20}$")]
 
 
 class User(msgspec.Struct, frozen=True):
@@ -22,20 +23,36 @@ class Option(msgspec.Struct, frozen=True):
     name: str
     value: str | int | float | bool | None = None
     options: "list[Option]" = []
+    focused: bool = False
+
+
+class Component(msgspec.Struct, frozen=True):
+    """What a modal was filled with: a text input, or what holds some."""
+
+    custom_id: str = ""
+    value: str = ""
+    components: "list[Component]" = []
+    component: "Component | None" = None
 
 
 class Data(msgspec.Struct, frozen=True):
+    id: str = ""
     name: str = ""
     options: list[Option] = []
+    custom_id: str = ""
+    components: list[Component] = []
 
 
 class Interaction(msgspec.Struct, frozen=True):
-    """Discord, "Receiving and Responding: Interaction Object". Unknown fields are left alone."""
+    """Unknown fields are left alone."""
 
-    id: str
+    id: Id
     type: int
+    application_id: str = ""
+    token: str = ""
     data: Data = Data()
     guild_id: str | None = None
+    channel_id: str | None = None
     member: Member | None = None
     user: User | None = None
 
@@ -48,15 +65,20 @@ class Interaction(msgspec.Struct, frozen=True):
     def roles(self) -> list[str]:
         return self.member.roles if self.member else []
 
+    @property
+    def fields(self) -> dict[str, str]:
+        """What the inputs of a modal were filled with, by their ids."""
+        found: dict[str, str] = {}
+        left = list(self.data.components)
+        while left:
+            part = left.pop()
+            left += [*part.components, *([part.component] if part.component else [])]
+            if part.custom_id and not part.components:
+                found[part.custom_id] = part.value
+        return found
 
-def pong() -> dict[str, Any]:
-    """The answer to Discord's own probe."""
-    return {"type": _PONG}
 
-
-def private(text: str) -> dict[str, Any]:
-    """A message that only the user sees, and that mentions nobody."""
-    return {
-        "type": _MESSAGE,
-        "data": {"content": text, "flags": _EPHEMERAL, "allowed_mentions": {"parse": []}},
-    }
+def made_at(interaction_id: str, now: float) -> datetime:
+    """When Discord made the interaction, by its id; never later than `now` (seconds since 1970)."""
+    # Its upper bits are the milliseconds since the beginning of 2015.
+    return datetime.fromtimestamp(min(((int(interaction_id) >> 22) + 1_420_070_400_000) / 1000, now), UTC)
