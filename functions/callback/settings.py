@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from functions.callback.setting_groups import ArtifactSettings
-from shared.settings import env, group, http_url
+from shared.setting_values import http_url
+from shared.settings import env, group
 from shared.web.task_token_settings import TaskTokenSettings
 
 

@@ -2,10 +2,12 @@
 
 In:     POST /codex/tasks (CodexTask protobuf), POST /v1/codex/tasks (JSON), GET /v1/codex/tasks,
         GET /v1/codex/tasks/{id}, GET /v1/codex/tasks/{id}/timeline (JSON, or followed as text/event-stream),
-        GET /v1/codex/tasks/{id}/artifacts/{artifactId}, POST /v1/codex/tasks/{id}/cancel (API token);
+        GET /v1/codex/tasks/{id}/artifacts/{artifactId}, POST /v1/codex/tasks/{id}/cancel,
+        POST /v1/codex/tasks/{id}/verdict (API token);
         broker: task.requested, a Kafka record; POST /dead-letters (the broker); GET /openapi.json
 Out:    task.accepted, task.cancel-requested, task.finished
-Writes: ideas, tasks, task_runs, codex_tasks, run_events, coalesced_deliveries, outbox, dead_letters
+Writes: ideas, tasks, task_runs, codex_tasks, run_events, coalesced_deliveries, outbox, dead_letters;
+        memory_trials, memory_sums, memory_effects, memory_scopes (what verdicts teach)
 """
 
 from typing import TYPE_CHECKING
@@ -44,6 +46,7 @@ edge.route("GET", "/v1/codex/tasks/<uuid:task_id>")(views.status)
 edge.route("GET", "/v1/codex/tasks/<uuid:task_id>/timeline")(views.timeline)
 edge.route("GET", "/v1/codex/tasks/<uuid:task_id>/artifacts/<uuid:artifact_id>")(views.artifact)
 edge.route("POST", "/v1/codex/tasks/<uuid:task_id>/cancel")(views.cancel)
+edge.route("POST", "/v1/codex/tasks/<uuid:task_id>/verdict")(views.verdict)
 edge.route("GET", "/openapi.json")(lambda _request: Response(openapi.document(), content_type="application/json"))
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from functions.codex_intake.producers import HeaderKey, Submission
-from functions.codex_intake.questions import DeliveryQuery, LastEventHeader, ListQuery, TimelineQuery
-from functions.codex_intake.shapes import Canceled, Delivered, Health, Submitted, Task, TaskList, Timeline
+from functions.codex_intake.questions import DeliveryQuery, LastEventHeader, ListQuery, TimelineQuery, VerdictBody
+from functions.codex_intake.shapes import Canceled, Delivered, Health, Judged, Submitted, Task, TaskList, Timeline
 
 JSON, STREAM, PROTOBUF = "application/json", "text/event-stream", "application/x-protobuf"
 
@@ -128,6 +128,17 @@ OPERATIONS = (
             )
         },
         errors=(404, 413, 415),
+    ),
+    Operation(
+        route="POST /v1/codex/tasks/{taskId}/verdict",
+        name="judgeTask",
+        summary="Say whether the work of a task was good or bad",
+        about="The latest verdict counts, in place of how the task ended, when memories are judged by its outcome. "
+        "The same one again changes nothing.",
+        scope="tasks:write",
+        body={JSON: VerdictBody},
+        answers={200: Answer(about="It is noted.", content={JSON: Judged}, links=_task("taskId"))},
+        errors=(*BODY, 404, 422),
     ),
     Operation(
         route="POST /codex/tasks",

@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from shared.settings import dns_label, dns_name, env, switch, text_map
+from shared.setting_values import dns_label, dns_name, switch, text_map
+from shared.settings import env
 
 Parameters = tuple[tuple[str, str], ...]
 

@@ -7,6 +7,7 @@ from flask import Request
 from msgspec import UNSET, Meta, UnsetType
 
 from shared.domain.cursors import TASK_CURSOR, EntryId, TaskCursor
+from shared.domain.outcome import Judgement
 from shared.domain.run import RunState
 from shared.domain.task import MAX_COALESCE_SECONDS
 from shared.domain.timeline import Wanted
@@ -38,6 +39,13 @@ class ListQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cursor: Annotated[str, Meta(pattern=TASK_CURSOR, description="The `next` of an earlier answer.")] | UnsetType = (
         UNSET
     )
+
+
+class VerdictBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a person says of a task's work."""
+
+    verdict: Judgement
+    note: Annotated[Text, Meta(description="Why; shown in the timeline.")] = ""
 
 
 class TimelineQuery(msgspec.Struct, frozen=True, rename="camel"):

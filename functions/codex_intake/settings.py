@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functions.codex_intake.orchestrate import Switches
 from functions.codex_intake.orchestrator_settings import OrchestratorSettings
 from shared.artifacts.settings import S3Settings
-from shared.settings import env, flag, group, http_url, switch
+from shared.setting_values import flag, http_url, switch
+from shared.settings import env, group
 from shared.web.caller_settings import CallerSettings
 from shared.web.task_token_settings import TaskTokenSettings
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from shared.domain.outcome import Judgement
 from shared.domain.run import RunState
 from shared.domain.task import Mode, Stage
 
@@ -171,6 +172,13 @@ class Canceled(Shape, frozen=True):
     task_id: UUID
     status: RunState
     cancel_requested: bool
+
+
+class Judged(Shape, frozen=True):
+    """A task of whose work somebody has said what it is worth."""
+
+    task_id: UUID
+    verdict: Judgement
 
 
 class Health(Shape, frozen=True):

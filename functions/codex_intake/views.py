@@ -18,7 +18,7 @@ from shared.domain.timeline import Entry
 from shared.domain.token import Caller
 from shared.web.deferred import Deferred
 from shared.web.edge import document
-from shared.web.requests import bearer, read_body
+from shared.web.requests import bearer, parse_json, read_body
 from shared.web.streams import Batch, Message, Streams
 
 if TYPE_CHECKING:
@@ -103,6 +103,13 @@ class Views:
         telemetry.about_task(task_id)
         found = wiring.cancel(task_id, caller.tenant, caller.name, telemetry.traceparent())
         return document(answers.canceled(task_id, found), HTTPStatus.ACCEPTED)
+
+    def verdict(self, request: Request, task_id: UUID) -> Response:
+        caller = self._caller(request, "tasks:write")
+        said = parse_json(read_body(request), questions.VerdictBody)
+        telemetry.about_task(task_id)
+        wiring.judge(task_id, caller.tenant, caller.name, said.verdict, said.note)
+        return document(shapes.Judged(task_id, said.verdict))
 
 
 def _message(entry: Entry) -> Message:

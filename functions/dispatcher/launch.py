@@ -12,7 +12,8 @@ from shared.domain.errors import Rejected
 from shared.domain.ids import stable_id
 from shared.domain.job import Job
 from shared.domain.manifests import Seen, difference, digest, document
-from shared.domain.memory import Recalled, fence
+from shared.domain.memory import Fenced, Recalled, fence
+from shared.domain.offer import Offered, Standing, offer
 from shared.domain.policy import Verdict
 from shared.domain.report import Snapshot
 from shared.domain.task import Mode, Run, Target
@@ -24,7 +25,7 @@ class Launches(Protocol):
     """Launches in progress; who does not hold the latest epoch of one moves nothing."""
 
     def brief(
-        self, run: Run, prompt: str, shown: Sequence[Recalled], before: Snapshot | None, verdict: Verdict
+        self, run: Run, prompt: str, offered: Offered | None, before: Snapshot | None, verdict: Verdict
     ) -> str: ...
 
     def launched(self, run: Run, resource: str, token_hash: bytes, announcement: Event) -> bool: ...
@@ -49,6 +50,12 @@ class Memories(Protocol):
     """Finds what earlier tasks left that is nearest to a task."""
 
     def nearest_to_task(self, task: UUID, limit: int) -> Sequence[Recalled]: ...
+
+
+class Trials(Protocol):
+    """What is known before a task is offered memories."""
+
+    def known(self, task: UUID, memories: Sequence[UUID]) -> Standing: ...
 
 
 class Targets(Protocol):
@@ -93,6 +100,7 @@ class Launch:
         launches: Launches,
         doors: Mapping[Mode, Jobs],
         memories: Memories,
+        trials: Trials,
         snapshots: Snapshots,
         say: Callable[[Event], None],
         now: Callable[[], datetime],
@@ -103,6 +111,7 @@ class Launch:
         self._launches = launches
         self._doors = doors
         self._memories = memories
+        self._trials = trials
         self._snapshots = snapshots
         self._say = say
         self._now = now
@@ -126,12 +135,24 @@ class Launch:
         return True
 
     def _job(self, run: Run, verdict: Verdict) -> Job:
-        recalled = self._memories.nearest_to_task(run.id, self._recipe.memories)
-        memories = fence(recalled, self._nonce(), self._recipe.memory_tokens)
+        memories, offered = self._recalled(run)
         before = self._snapshots.before(run)
-        prompt = self._launches.brief(run, render(run, memories), memories.shown, before, verdict)
+        prompt = self._launches.brief(run, render(run, memories), offered, before, verdict)
         delivery = self._launches.delivery(run.id) if run.mode == Mode.ARGO else None
         return self._recipe.job(run, prompt, self._read_delivery(delivery) if delivery else None, self._now())
+
+    def _recalled(self, run: Run) -> tuple[Fenced, Offered | None]:
+        """The memories of the prompt file, and the offer that they are of; None if there are none to offer."""
+        recipe = self._recipe
+        # Some are withheld: as many again are looked at.
+        found = self._memories.nearest_to_task(run.id, 2 * recipe.memories) if recipe.memory_tokens else []
+        if not found:
+            return Fenced("", ()), None
+        ids = [one.memory.id for one in found]
+        decided = offer(run.id, ids, recipe.memories, recipe.holdout_share, self._trials.known(run.id, ids))
+        chosen = [one for one in found if one.memory.id in decided.shown]
+        fenced = fence(chosen, self._nonce(), recipe.memory_tokens)
+        return fenced, Offered(decided, found, fenced.shown)
 
 
 def _snapshot_id(run: Run, type_: str) -> UUID:

@@ -3,7 +3,7 @@
 In:     broker: task.prepared, task.cancel-requested, a job changed, a job deleted (ApiServerSource), tick (PingSource)
 Out:    run.launched, task.finished; relays what others left in the outbox
 Writes: jobs; codex_tasks, task_runs, tasks, run_events, codex_task_briefs, codex_task_snapshots, memory_exposure,
-        policy_checks, outbox
+        memory_trials, policy_checks, outbox
 """
 
 from typing import TYPE_CHECKING

@@ -29,7 +29,8 @@ class Recipe:
     image: str = ""
     service_account: str = ""
     memories: int = 5
-    memory_tokens: int = 2000
+    memory_tokens: int = 1500
+    holdout_share: float = 0.0
     launching: bool = True
 
     def image_of(self, run: Run) -> str:

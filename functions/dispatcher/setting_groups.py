@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from shared.domain.task import Caps
-from shared.settings import dns_label, dns_name, env, integer, json_value, text_list, tls_url
+from shared.setting_values import dns_label, dns_name, integer, json_value, text_list, tls_url
+from shared.settings import env
 
 _CREDENTIALS = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 

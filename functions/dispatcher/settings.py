@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from functions.dispatcher.setting_groups import ClusterSettings, QueueSettings, RunnerSettings
-from shared.settings import env, flag, group, http_url, integer, secret
+from shared.setting_values import flag, http_url, integer, number, secret
+from shared.settings import env, group
 
 
 def _policy(raw: str) -> Path:
@@ -25,7 +26,8 @@ class Settings:
     runner: RunnerSettings = group(RunnerSettings)
     queue: QueueSettings = group(QueueSettings)
     cluster: ClusterSettings = group(ClusterSettings)
-    memory_tokens: int = env("FACTEUR_MEMORY_TOKENS", integer(0, 100_000), default=2000)
+    memory_tokens: int = env("FACTEUR_MEMORY_TOKENS", integer(0, 100_000), default=1500)
+    holdout_share: float = env("FACTEUR_MEMORY_HOLDOUT_SHARE", number(0, 0.5), default=0.1)
     lease_seconds: int = env("FACTEUR_LAUNCH_LEASE_SECONDS", integer(1, 3600), default=30)
     launch_seconds: int = env("FACTEUR_LAUNCH_GIVE_UP_SECONDS", integer(1, 86_400), default=900)
     start_seconds: int = env("FACTEUR_LAUNCH_START_SECONDS", integer(1, 86_400), default=600)

@@ -19,6 +19,7 @@ from shared.events.announcer import BackgroundAnnouncer
 from shared.postgres.database import Database
 from shared.postgres.launches import PgLaunches
 from shared.postgres.memory_search import PgMemorySearch
+from shared.postgres.memory_trials import PgMemoryTrials
 from shared.postgres.outbox import PgOutbox
 from shared.postgres.queue import PgQueue
 from shared.postgres.runs import PgRuns
@@ -76,6 +77,7 @@ recipe = Recipe(
     runner.image,
     runner.service_account if runner.image else "",
     memory_tokens=settings.memory_tokens,
+    holdout_share=settings.holdout_share,
     launching=not settings.disable_dispatcher,
 )
 snapshots = Snapshots(targets, launches, hashlib.sha256(f"snapshots {settings.token_secret}".encode()).digest())
@@ -83,6 +85,7 @@ launch = Launch(
     launches,
     doors,
     PgMemorySearch(database),
+    PgMemoryTrials(database),
     snapshots,
     say,
     lambda: datetime.now(UTC),

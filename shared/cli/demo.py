@@ -14,7 +14,7 @@ from rich.markup import escape
 from shared.cli.dev import say, stopped_by_signals
 from shared.cli.report import line, memory_table, next_steps, station_table, task_table
 from shared.domain.errors import FacteurError
-from shared.embeddings import embedder
+from shared.embeddings import configured, embedder
 from shared.embeddings.settings import EmbeddingSettings
 from shared.local.demo import inputs
 from shared.local.demo.own_database import database_of_its_own
@@ -44,7 +44,9 @@ def demo(
     try:
         with database_of_its_own():
             twin = Twin(
-                TwinSettings(state, fresh=True), said=lambda sentence: say(console, f"[yellow]{escape(sentence)}")
+                # Every task of the demo is shown what there is: it is no trial of whether that helps.
+                TwinSettings(state, fresh=True, holdout_share=0),
+                said=lambda sentence: say(console, f"[yellow]{escape(sentence)}"),
             )
             with stopped_by_signals(twin):
                 say(console, "starting PostgreSQL, Redis, the broker and six functions…")
@@ -76,7 +78,8 @@ class Demo:
         """DemoFailed unless everything happened that should, and nothing twice."""
         first, *later = self._inputs()
         settings = load(EmbeddingSettings)
-        made_by = embedder(settings.api_key, settings.base_url, settings.model, settings.dimension)
+        model = configured(settings.api_key, settings.model, settings.dimension)
+        made_by = embedder(model, settings.api_key, settings.base_url)
         self._console.print(f"embeddings: {made_by.describe()}")
         self._console.print("tasks are done by the stand-in agent: real commits and tests, but no language model\n")
         tasks = self._follow([first])

@@ -32,12 +32,11 @@ def dev(
     settings = TwinSettings(state, port, fresh, log_level="DEBUG" if verbose else "INFO")
     twin = Twin(settings, said=lambda sentence: say(console, escape(sentence)))
     try:
-        with stopped_by_signals(twin):
+        with contextlib.suppress(KeyboardInterrupt), stopped_by_signals(twin) as told:
             say(console, "starting…")
             info = twin.start()
             show(console, info, verbose)
-            threading.Event().wait()
-    except KeyboardInterrupt:
+            told.wait()
         say(console, "stopped")
     except FacteurError as error:
         say(Console(stderr=True, soft_wrap=True, highlight=False), f"[red]{escape(str(error))}[/red]")
@@ -52,8 +51,11 @@ class Stoppable(Protocol):
 
 
 @contextlib.contextmanager
-def stopped_by_signals(twin: Stoppable) -> Iterator[None]:
-    """The first signal ends the block by KeyboardInterrupt and stops the twin; a second one hurries it."""
+def stopped_by_signals(twin: Stoppable) -> Iterator[threading.Event]:
+    """The first signal ends the block by KeyboardInterrupt and stops the twin; a second one hurries it.
+
+    What is raised within a finalizer Python ignores: a block that waits does so for the event, which is set then too.
+    """
     told = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -65,7 +67,7 @@ def stopped_by_signals(twin: Stoppable) -> Iterator[None]:
 
     before = {number: signal.signal(number, on_signal) for number in STOP_SIGNALS}
     try:
-        yield
+        yield told
     finally:
         told.set()
         twin.stop()
@@ -91,6 +93,10 @@ def show(console: Console, info: TwinInfo, verbose: bool = False) -> None:
     say(
         console,
         f"  curl -H 'Authorization: Bearer {info.api_token}' -d {escape(task)} {info.url}/v1/codex/tasks",
+    )
+    say(
+        console,
+        "\nSome tasks are shown no memories, to learn whether they help: FACTEUR_MEMORY_HOLDOUT_SHARE=0 shows all.",
     )
     say(console, "\nCtrl-C stops everything.")
 

@@ -1,27 +1,24 @@
 """`facteur dlq`: events that nobody could handle, to be looked at, sent again or forgotten."""
 
-import logging
 import math
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Annotated, Literal, NoReturn
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import typer
 
 from shared.broker.publisher import HttpPublisher
 from shared.cli import letters as shown
+from shared.cli.database import connected
+from shared.cli.terminal import fail, refuse
 from shared.domain.dead_letter import Choice, DeadLetter
-from shared.domain.errors import FacteurError, Rejected, Unavailable
+from shared.domain.errors import Rejected, Unavailable
 from shared.events.catalogue import WORDS
-from shared.postgres.database import Database
 from shared.postgres.dead_letters import PgDeadLetters, Redriven
 from shared.postgres.outbox import A_ROUND, PgOutbox
-from shared.settings import http_url
+from shared.setting_values import http_url
 
-WRONG_USE = 2
-FAILED = 1
 _SINCE = re.compile(r"([0-9]{1,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _ID = re.compile(r"[0-9a-f]{8,32}")
@@ -52,7 +49,7 @@ def ls(
 ) -> None:
     """List dead letters, the latest first."""
     choice = _choice(type_, destination, since, state)
-    with _database(dsn) as database:
+    with connected(dsn) as database:
         store = PgDeadLetters(database)
         found, total = store.choose(choice, limit), store.count(choice)
     if json:
@@ -74,7 +71,7 @@ def show(
     dsn: Dsn = "",
 ) -> None:
     """Show one dead letter: its cause and its event."""
-    with _database(dsn) as database:
+    with connected(dsn) as database:
         (letter,) = _named(PgDeadLetters(database), [letter_id])
     typer.echo(shown.as_json(shown.document_with_event(letter, raw)) if json else shown.whole(letter, raw))
 
@@ -97,7 +94,7 @@ def redrive(
     """
     publisher = _publisher(sink) if sink else None
     choice = _choice(type_, destination, since, "waiting")
-    with _database(dsn) as database:
+    with connected(dsn) as database:
         store = PgDeadLetters(database)
         chosen = _chosen(store, ids, everything, choice, narrowed=bool(type_ or destination or since))
         if everything and chosen:
@@ -120,7 +117,7 @@ def drop(
 ) -> None:
     """Forget dead letters for ever."""
     choice = _choice(type_, destination, since, state)
-    with _database(dsn) as database:
+    with connected(dsn) as database:
         store = PgDeadLetters(database)
         narrowed = bool(type_ or destination or since or state)
         chosen = _chosen(store, ids, everything, choice, narrowed)
@@ -130,34 +127,17 @@ def drop(
     typer.echo(f"dropped {_letters(dropped)}")
 
 
-@contextmanager
-def _database(dsn: str) -> Iterator[Database]:
-    """A database for one command; its errors become a sentence and an exit code."""
-    if not dsn:
-        _refuse("FACTEUR_POSTGRES_DSN is not set: give a connection string there or with --dsn")
-    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # what it would warn of is said below
-    try:
-        database = Database(dsn, size=1)
-        try:
-            yield database
-        finally:
-            database.close()
-    except FacteurError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(FAILED) from None
-
-
 def _publisher(sink: str) -> HttpPublisher:
     try:
         return HttpPublisher(http_url(sink))
     except ValueError as error:
-        _refuse(f"K_SINK {error}")
+        refuse(f"K_SINK {error}")
 
 
 def _choice(type_: str | None, destination: str | None, since: str | None, state: str | None) -> Choice:
     parts = _SINCE.fullmatch(since) if since else None
     if since and not parts:
-        _refuse("--since must be a number and s, m, h or d, like 2h")
+        refuse("--since must be a number and s, m, h or d, like 2h")
     return Choice(
         types=(type_, *(name for name, word in WORDS.items() if word == type_)) if type_ else None,
         destination=destination,
@@ -170,9 +150,9 @@ def _chosen(
     store: PgDeadLetters, ids: list[str] | None, everything: bool, choice: Choice, narrowed: bool
 ) -> Sequence[DeadLetter]:
     if bool(ids) == everything:
-        _refuse("give the ids of letters, or --all")
+        refuse("give the ids of letters, or --all")
     if ids and narrowed:
-        _refuse("ids say which letters: other conditions go with --all")
+        refuse("ids say which letters: other conditions go with --all")
     return _named(store, ids) if ids else store.choose(choice)
 
 
@@ -182,13 +162,13 @@ def _named(store: PgDeadLetters, ids: Sequence[str]) -> Sequence[DeadLetter]:
     for given in ids:
         digits = given.lower().replace("-", "")
         if not _ID.fullmatch(digits):
-            _refuse("an id is 8 to 32 hexadecimal digits: `facteur dlq ls` shows them")
+            refuse("an id is 8 to 32 hexadecimal digits: `facteur dlq ls` shows them")
         letters = store.beginning(digits)
         if not letters:
-            _fail(f"no dead letter has an id that begins with {digits}: `facteur dlq ls` shows them")
+            fail(f"no dead letter has an id that begins with {digits}: `facteur dlq ls` shows them")
         if len(letters) > 1:
             both = " and ".join(str(letter.id) for letter in letters)
-            _fail(f"more than one dead letter has an id that begins with {digits}: {both}")
+            fail(f"more than one dead letter has an id that begins with {digits}: {both}")
         found[letters[0].id] = letters[0]
     return list(found.values())
 
@@ -224,19 +204,9 @@ def _confirm(question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        _refuse("nobody can be asked here: repeat it with --yes")
+        refuse("nobody can be asked here: repeat it with --yes")
     typer.confirm(question, abort=True)
 
 
 def _letters(number: int) -> str:
     return f"{number} dead letter{'' if number == 1 else 's'}"
-
-
-def _refuse(why: str) -> NoReturn:
-    typer.echo(why, err=True)
-    raise typer.Exit(WRONG_USE)
-
-
-def _fail(why: str) -> NoReturn:
-    typer.echo(why, err=True)
-    raise typer.Exit(FAILED)

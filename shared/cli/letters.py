@@ -3,9 +3,9 @@
 import base64
 import json
 import re
-from datetime import UTC, datetime
 from typing import Any
 
+from shared.cli.terminal import utc
 from shared.domain.dead_letter import DeadLetter
 from shared.domain.memory import snippet
 from shared.domain.redaction import redact
@@ -23,7 +23,7 @@ def brief(letter: DeadLetter) -> str:
     parts = [
         str(letter.id)[:SHORT_ID],
         f"{letter.state:<8}",
-        _time(letter.last_seen_at),
+        utc(letter.last_seen_at),
         _line(WORDS.get(letter.type, letter.type), 60),
         f"buried {_times(letter.times_seen)}{_redrives(letter)}",
     ]
@@ -43,9 +43,9 @@ def whole(letter: DeadLetter, raw: bool) -> str:
         "status": letter.error_code or "",
         "cause": letter.cause,
         "buried": _times(letter.times_seen),
-        "first seen": _time(letter.first_seen_at),
-        "last seen": _time(letter.last_seen_at),
-        "redriven at": _time(letter.redriven_at) if letter.redriven_at else "",
+        "first seen": utc(letter.first_seen_at),
+        "last seen": utc(letter.last_seen_at),
+        "redriven at": utc(letter.redriven_at) if letter.redriven_at else "",
     }
     lines = [f"{name:<12} {_line(value, 1024)}" for name, value in facts.items() if value]
     event = "\n".join(map(_neutral, _event(letter, raw).split("\n")))
@@ -66,10 +66,10 @@ def document(letter: DeadLetter) -> dict[str, Any]:
         "cause": letter.cause,
         "answer": letter.answer,
         "attempts": letter.times_seen,
-        "firstSeenAt": _time(letter.first_seen_at),
-        "lastSeenAt": _time(letter.last_seen_at),
+        "firstSeenAt": utc(letter.first_seen_at),
+        "lastSeenAt": utc(letter.last_seen_at),
         "redrives": letter.times_redriven,
-        "redrivenAt": _time(letter.redriven_at) if letter.redriven_at else None,
+        "redrivenAt": utc(letter.redriven_at) if letter.redriven_at else None,
     }
 
 
@@ -133,7 +133,3 @@ def _neutral(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else f"{as_json(letter)[1:-1]}" for letter in text)
-
-
-def _time(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

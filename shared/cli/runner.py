@@ -4,12 +4,13 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from shared.cli.terminal import plain, refuse
 from shared.local.conformance.checks import Finding, State
 from shared.local.conformance.checks import check as check_contract
 from shared.local.conformance.containers import ENGINES, CannotRun, Container, find
@@ -53,7 +54,7 @@ def check(
         container = find(what, engine, {name: os.environ[name] for name in env or ()})
         findings = list(_shown(container, prompt, timeout, as_json))
     except CannotRun as error:
-        _stop(str(error))
+        refuse(str(error))
     passed = not any(finding.required and finding.state is State.FAILED for finding in findings)
     if as_json:
         typer.echo(json.dumps({"passed": passed, "checks": [asdict(finding) for finding in findings]}, indent=2))
@@ -72,10 +73,5 @@ def _lines(finding: Finding) -> Sequence[str]:
         aside = f" [dim](not seen: {escape(finding.problem)})[/dim]" if finding.problem else ""
         return [f"{_MARKS[finding.state]} {finding.name:<11} {finding.title}{aside}"]
     mark = "[red]✗[/red]" if finding.required else "[yellow]![/yellow]"
-    said = escape("".join(letter if letter.isprintable() else "?" for letter in finding.problem))
+    said = escape(plain(finding.problem))
     return [f"{mark} {finding.name:<11} {finding.title}", f"  {'':<11} {said}.", f"  {'':<11} {escape(finding.advice)}"]
-
-
-def _stop(sentence: str) -> NoReturn:
-    typer.echo(sentence, err=True)
-    raise typer.Exit(2)

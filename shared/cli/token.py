@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from shared import token_file
+from shared.cli.terminal import fail, plain, refuse, utc
 from shared.domain.token import SCOPES, parse_callers, token_sha256
 from shared.settings import SettingsError, env, load
 
@@ -48,12 +49,12 @@ def new(
         "sha256": token_sha256(secret).hex(),
         "scopes": sorted(set(scope)),
         "tenant": tenant,
-        "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "created": utc(datetime.now(UTC)),
     }
     try:
         parse_callers([entry])
     except ValueError as error:
-        _stop(f"the token {error}", 2)
+        refuse(f"the token {error}")
     path = _file(file)
     if path is None:
         typer.echo("no file is named, so nothing was kept. The entry of this token, for the JSON list:", err=True)
@@ -78,7 +79,7 @@ def list_tokens(file: TokenFile = None) -> None:
     for entry in entries:
         scopes, tenant = " ".join(entry["scopes"]), entry.get("tenant", "default")
         cells = (entry["sha256"][:digits], entry["caller"], scopes, tenant, entry.get("created", ""))
-        table.add_row(*map(_plain, cells))
+        table.add_row(*map(plain, cells))
     Console(soft_wrap=True, highlight=False, markup=False).print(table)
 
 
@@ -90,14 +91,14 @@ def revoke(
     """Remove a token from the file: at once it is refused."""
     wanted = token_id.lower()
     if len(wanted) < ID_DIGITS or not set(wanted) <= set("0123456789abcdef"):
-        _stop(f"an id has at least {ID_DIGITS} hex digits: see `facteur token list`", 2)
+        refuse(f"an id has at least {ID_DIGITS} hex digits: see `facteur token list`")
     path = _needed(file)
     with _told(path):
         token_file.read(path)  # one that is not there must not be made
         with token_file.changed(path) as entries:
             found = [entry for entry in entries if entry["sha256"].startswith(wanted)]
             if len(found) != 1:
-                _stop("no token has this id" if not found else "several tokens begin like this: give more of the id")
+                fail("no token has this id" if not found else "several tokens begin like this: give more of the id")
             entries.remove(found[0])
     typer.echo(f"revoked {found[0]['sha256'][:ID_DIGITS]}")
 
@@ -107,22 +108,17 @@ def _distinct_digits(hashes: list[str]) -> int:
     return next((n for n in range(ID_DIGITS, 64) if len({digest[:n] for digest in hashes}) == len(hashes)), 64)
 
 
-def _plain(text: str) -> str:
-    """Names are whatever somebody wrote into the file: nothing that steers a terminal is printed."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
 def _file(given: Path | None) -> Path | None:
     try:
         return given or load(TokenFileSettings).path
     except SettingsError as error:
-        _stop(str(error), 2)
+        refuse(str(error))
 
 
 def _needed(given: Path | None) -> Path:
     path = _file(given)
     if path is None:
-        _stop(f"{_VARIABLE} is not set: name the file there or with --file", 2)
+        refuse(f"{_VARIABLE} is not set: name the file there or with --file")
     return path
 
 
@@ -131,11 +127,6 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        _stop(f"{path} {error}")
+        fail(f"{path} {error}")
     except OSError as error:
-        _stop(f"{path} cannot be written: {(error.strerror or 'unknown').lower()}")
-
-
-def _stop(sentence: str, code: int = 1) -> NoReturn:
-    typer.echo(sentence, err=True)
-    raise typer.Exit(code)
+        fail(f"{path} cannot be written: {(error.strerror or 'unknown').lower()}")

@@ -1,33 +1,16 @@
 """Builds and runs a real Kubernetes control plane for tests; without Docker, without a node."""
 
 import argparse
-import contextlib
 import os
-import signal
-import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FrameType
-
-import psutil
 
 from shared.local.state import CannotStart
-from shared.local.watchdog import end
 from tests.cluster.binaries import crd_manifests, programs
+from tests.cluster.commands import Ended, raise_on_signals, run_with
 from tests.cluster.control_plane import ControlPlane, say
 from tests.cluster.user_cluster import user_cluster
-
-_GRACE_SECONDS = 10.0
-
-
-class Ended(BaseException):
-    """This process was told to end, by the signal with this number."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 def main() -> int:
@@ -47,7 +30,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.verb == "run" and arguments.command in ([], ["--"]):
         run.error("say which command to run")
-    _on_signals(_end)
+    raise_on_signals()
     try:
         if arguments.verb == "run":
             separated = arguments.command[0] == "--"
@@ -60,17 +43,6 @@ def main() -> int:
         return 0 if arguments.verb == "serve" else 128 + ended.number
 
 
-def _end(number: int, _: FrameType | None) -> None:
-    # A second one would interrupt the clean-up.
-    _on_signals(signal.SIG_IGN)
-    raise Ended(number)
-
-
-def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, handler)
-
-
 def _build() -> int:
     folder, manifests = programs(say), crd_manifests(say)
     say(f"the programs are in {folder}, and {len(manifests)} CRDs are known")
@@ -80,29 +52,9 @@ def _build() -> int:
 def _run(command: list[str]) -> int:
     if kubeconfig := os.environ.get("KUBECONFIG"):
         with user_cluster(kubeconfig, say) as environment:
-            return _run_with(environment, command)
+            return run_with(environment, command)
     with ControlPlane() as control_plane:
-        return _run_with(control_plane.environment, command)
-
-
-def _run_with(environment: Mapping[str, str], command: list[str]) -> int:
-    try:
-        process = subprocess.Popen(command, env={**os.environ, **environment})
-    except OSError as error:
-        raise CannotStart(f"{command[0]} cannot be run: {error.strerror}.") from None
-    try:
-        code = process.wait()
-    except Ended as ended:
-        # A terminal has sent Ctrl-C to the command as well, which may have something to say.
-        if ended.number == signal.SIGINT:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_GRACE_SECONDS)
-        with contextlib.suppress(psutil.NoSuchProcess):
-            end([psutil.Process(process.pid)], _GRACE_SECONDS)
-        raise
-    finally:
-        _on_signals(signal.SIG_IGN)
-    return code if code >= 0 else 128 - code
+        return run_with(control_plane.environment, command)
 
 
 def _serve(folder: Path | None) -> int:

@@ -1,25 +1,16 @@
 """The programs of a control plane and the CRDs it serves: found, or taken once from Go modules."""
 
-import contextlib
-import fcntl
-import hashlib
 import json
 import os
 import re
-import shutil
-import signal
-import subprocess
-import tempfile
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from shared.local.state import CannotStart
+from tests.cluster.go_modules import CACHE, Say, alone, build, digest, download, run
 
-CACHE = Path(__file__).parents[2] / ".cluster"
 CONTROLLER_MANAGER = "kube-controller-manager"
 _PROGRAMS = Path(__file__).parent
 _CRDS = _PROGRAMS / "crds"
@@ -32,41 +23,48 @@ _BUILT = {
 _STORE = _PROGRAMS / "object_store"
 _NEEDED = ("etcd", "kube-apiserver", CONTROLLER_MANAGER)
 _MINIO = "github.com/minio/minio"
+_KAFKA = "control-plane/config/eventing-kafka-broker"
+_EVENTING = ("apiserversource", "broker", "eventpolicy", "eventtype", "pingsource", "sinkbindings", "trigger")
+# What is applied to a cluster, or watched in one, by where its definition lies in its module.
 _MANIFESTS = {
     "knative.dev/eventing": [
-        f"config/core/resources/{name}.yaml" for name in ("apiserversource", "pingsource", "trigger", "broker")
+        *(f"config/core/resources/{name}.yaml" for name in _EVENTING),
+        "config/channels/in-memory-channel/resources/in-memory-channel.yaml",
     ],
+    "knative.dev/eventing-kafka-broker": [f"{_KAFKA}/100-{name}/100-kafka-{name}.yaml" for name in ("source", "sink")],
+    "knative.dev/eventing-rabbitmq": ["config/broker/300-rabbitmqbrokerconfig.yaml"],
+    "knative.dev/serving": [f"config/core/300-resources/{name}.yaml" for name in ("service", "domain-mapping")],
     "github.com/argoproj/argo-workflows/v4": [
         f"manifests/base/crds/minimal/argoproj.io_{name}.yaml" for name in ("workflows", "workflowtemplates")
     ],
+    "github.com/cloudnative-pg/cloudnative-pg": [
+        f"config/crd/bases/postgresql.cnpg.io_{name}.yaml" for name in ("clusters", "scheduledbackups")
+    ],
+    "github.com/OT-CONTAINER-KIT/redis-operator": ["config/crd/bases/redis.redis.opstreelabs.in_redis.yaml"],
+    "sigs.k8s.io/gateway-api": [
+        f"config/crd/standard/gateway.networking.k8s.io_{name}.yaml" for name in ("httproutes", "referencegrants")
+    ],
 }
-_ADVICE = (
-    "Install Go 1.26; or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver and kube-controller-manager; "
-    "or set KUBECONFIG to the configuration of a cluster to test with."
-)
-_TAIL_LINES = 20
-_STILL_SECONDS = 30.0
-
-Say = Callable[[str], None]
 
 
 def programs(say: Say) -> Path:
     """The folder that holds the programs under their names; builds them if there is none yet."""
     if given := os.environ.get("KUBEBUILDER_ASSETS"):
         return _given(Path(given).absolute())
-    target = CACHE / f"bin-{_digest(_PROGRAMS)}"
+    target = CACHE / f"bin-{digest(_PROGRAMS)}"
     if not target.exists():
-        with _alone(say):
+        with alone(say):
             if not target.exists():
-                _build(target, say)
+                say("building the programs of Kubernetes, once; without Go's build cache it takes about ten minutes")
+                build(target, _BUILT, _PROGRAMS, say, version_stamp(_PROGRAMS))
     return target
 
 
 def crd_manifests(say: Say) -> list[dict[str, Any]]:
-    """The CustomResourceDefinitions of Knative Eventing and Argo Workflows that facteur uses."""
-    kept = CACHE / f"crds-{_digest(_CRDS, json.dumps(_MANIFESTS))}.json"
+    """The CustomResourceDefinitions of all that facteur's manifests and functions use."""
+    kept = CACHE / f"crds-{digest(_CRDS, json.dumps(_MANIFESTS))}.json"
     if not kept.exists():
-        with _alone(say):
+        with alone(say):
             if not kept.exists():
                 _keep_crds(kept, say)
     found: list[dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8"))
@@ -75,14 +73,14 @@ def crd_manifests(say: Say) -> list[dict[str, Any]]:
 
 def object_store(say: Say) -> Path:
     """The program of MinIO; builds it if it is not there yet."""
-    target = CACHE / f"minio-{_digest(_STORE)}"
+    target = CACHE / f"minio-{digest(_STORE)}"
     if not target.exists():
-        with _alone(say):
+        with alone(say):
             if not target.exists():
                 say("building MinIO, once; without Go's build cache it takes some minutes")
                 unfinished = target.with_suffix(".unfinished")
                 command = ["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", str(unfinished), _MINIO]
-                _run("building MinIO", command, say, _STORE)
+                run("building MinIO", command, say, _STORE)
                 unfinished.rename(target)
     return target
 
@@ -96,119 +94,24 @@ def _given(folder: Path) -> Path:
     return folder
 
 
-def _build(target: Path, say: Say) -> None:
-    _check_go()
-    for left in CACHE.glob("unfinished-*"):
-        shutil.rmtree(left, ignore_errors=True)
-    unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=CACHE))
-    version = _kubernetes_version()
-    say(f"building the programs of Kubernetes {version}, once; without Go's build cache it takes about ten minutes")
-    try:
-        for name, package in _BUILT.items():
-            stamp = f"-s -w -X k8s.io/component-base/version.gitVersion={version}"
-            command = ["go", "build", "-trimpath", "-ldflags", stamp, "-o", str(unfinished / name), package]
-            _run(f"building {name}", command, say)
-        unfinished.chmod(0o755)
-        unfinished.rename(target)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _run(what: str, command: list[str], say: Say, module: Path = _PROGRAMS) -> None:
-    """Run the command until it ends, with a sign of life now and then; nothing of it survives an interruption."""
-    started = time.monotonic()
-    with (
-        tempfile.TemporaryFile() as output,
-        subprocess.Popen(
-            command,
-            cwd=module,
-            env={**os.environ, "CGO_ENABLED": "0"},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        ) as process,
-    ):
-        try:
-            while not _ended(process):
-                say(f"{what}: {time.monotonic() - started:.0f} s so far")
-        except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            raise
-        if process.returncode:
-            output.seek(0)
-            lines = output.read().decode(errors="replace").splitlines()[-_TAIL_LINES:]
-            raise CannotStart("\n".join([f"{what} failed; the end of what go said:", *lines]))
-    say(f"{what}: done in {time.monotonic() - started:.1f} s")
-
-
-def _ended(process: "subprocess.Popen[bytes]") -> bool:
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(_STILL_SECONDS)
-    return process.returncode is not None
-
-
-def _check_go() -> None:
-    # An API server that Go 1.27 has built serves a broken OpenAPI document.
-    answer = _go("env", "GOVERSION", folder=_PROGRAMS)
-    version = answer.stdout.strip() or answer.stderr.strip()
-    if answer.returncode or not re.match(r"go1\.26(\D|$)", version):
-        raise CannotStart(
-            f"Kubernetes is built here by Go 1.26 only, and this is {version or answer.stderr}. {_ADVICE}"
-        )
-
-
 def _keep_crds(kept: Path, say: Say) -> None:
-    folders = _download(say)
+    say("looking for the CRDs in their Go modules")
+    folders = download(list(_MANIFESTS), _CRDS)
     texts = [(folders[module] / path).read_text("utf-8") for module in _MANIFESTS for path in _MANIFESTS[module]]
-    documents = [document for text in texts for document in yaml.safe_load_all(text) if document]
+    documents = [_served_alone(document) for text in texts for document in yaml.safe_load_all(text) if document]
     unfinished = kept.with_suffix(".unfinished")
     unfinished.write_text(json.dumps(documents), encoding="utf-8")
     unfinished.rename(kept)
 
 
-def _download(say: Say) -> dict[str, Path]:
-    """The folders of the modules with manifests, by module."""
-    say("looking for the CRDs in their Go modules")
-    answer = _go("mod", "download", "-json", *_MANIFESTS, folder=_CRDS)
-    if answer.returncode:
-        raise CannotStart(f"The modules with the CRDs cannot be had: {answer.stderr or answer.stdout}")
-    # Objects follow one another, each at the beginning of a line.
-    found = [json.loads("{" + text) for text in re.split(r"^\{", answer.stdout, flags=re.MULTILINE) if text]
-    return {module["Path"]: Path(module["Dir"]) for module in found}
+def _served_alone(definition: dict[str, Any]) -> dict[str, Any]:
+    """The definition without the webhook that converts between its versions: nobody would answer it."""
+    return {**definition, "spec": {**definition["spec"], "conversion": {"strategy": "None"}}}
 
 
-def _go(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    try:
-        return subprocess.run(["go", *arguments], cwd=folder, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise CannotStart(f"There is no program named go. {_ADVICE}") from None
-
-
-def _kubernetes_version() -> str:
-    found = re.search(r"^\s*k8s\.io/kubernetes (v\S+)", (_PROGRAMS / "go.mod").read_text("utf-8"), re.MULTILINE)
+def version_stamp(module: Path) -> str:
+    """What the linker is told of Kubernetes' version: without it, clients take the server for one that is too old."""
+    required = (module / "go.mod").read_text("utf-8")
+    found = re.search(r"^(?:require)?\s*k8s\.io/kubernetes (v\S+)", required, re.MULTILINE)
     assert found, "go.mod requires k8s.io/kubernetes"
-    return found[1]
-
-
-def _digest(module: Path, more: str = "") -> str:
-    content = b"".join((module / name).read_bytes() for name in ("go.mod", "go.sum"))
-    return hashlib.sha256(content + more.encode()).hexdigest()[:12]
-
-
-@contextlib.contextmanager
-def _alone(say: Say) -> Iterator[None]:
-    """Only one at a time fills the cache; the lock ends with its process."""
-    try:
-        CACHE.mkdir(exist_ok=True)
-        opened = (CACHE / "lock").open("w")
-    except PermissionError:
-        raise CannotStart(f"{CACHE} cannot be written; run `python -m tests.cluster build` as its owner.") from None
-    with opened as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another run is building; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return f"-X k8s.io/component-base/version.gitVersion={found[1]}"

@@ -24,8 +24,9 @@ from shared.artifacts.signing import Signer
 from shared.local.state import CannotStart, free_port
 from shared.local.supervisor import Child, Supervisor
 from shared.local.watchdog import TWIN_ID
-from tests.cluster.binaries import Say, object_store
+from tests.cluster.binaries import object_store
 from tests.cluster.control_plane import say
+from tests.cluster.go_modules import Say
 
 _HTTP = urllib3.PoolManager(retries=False, timeout=10)
 _ENDPOINT, _BUCKET = "FACTEUR_TEST_S3_ENDPOINT", "FACTEUR_TEST_S3_BUCKET"

@@ -59,6 +59,7 @@ def cluster_stage(api: Api, folder: Path, seconds: int = 3600) -> Iterator[Clust
             # Where Jobs run, nothing is let in that does not fit Pod Security `restricted`.
             labels = {"pod-security.kubernetes.io/enforce": "restricted"} if role == "codex" else {}
             api.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
+        api.create(PATHS["ServiceAccount"].format(names["facteur"]), {"metadata": {"name": "dispatcher"}})
         for manifest in yaml.safe_load_all(ROLES.read_text(encoding="utf-8")):
             placed = _placed(manifest, names)
             api.create(PATHS[placed["kind"]].format(placed["metadata"]["namespace"]), placed)

@@ -16,8 +16,9 @@ import yaml
 
 from shared.local.state import CannotStart
 from tests.cluster.api import Api, ApiError
-from tests.cluster.binaries import Say, crd_manifests
+from tests.cluster.binaries import crd_manifests
 from tests.cluster.custom_resources import install, remove
+from tests.cluster.go_modules import Say
 
 _TOKEN_SECONDS = 6 * 3600
 _UNSUPPORTED = {"insecure-skip-tls-verify", "tls-server-name", "proxy-url"}

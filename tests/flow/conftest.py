@@ -25,5 +25,5 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def laptop(state: Path) -> Iterator[Laptop]:
-    with Twin(TwinSettings(state), said=lambda _: None) as info:
+    with Twin(TwinSettings(state, holdout_share=0), said=lambda _: None) as info:
         yield Laptop(info)

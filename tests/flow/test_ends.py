@@ -13,7 +13,7 @@ import pytest
 
 from shared.events.catalogue import TASK_REQUESTED
 from shared.events.event import Event
-from shared.local.twin import FUNCTIONS
+from shared.local.children import FUNCTIONS
 from tests.flow.laptop import Laptop
 from tests.integration.local.waiting import eventually
 

@@ -9,7 +9,7 @@ from tests.integration.local.waiting import eventually
 
 
 def test_tasks_memories_and_tasks_in_flight_survive_a_restart(state: Path) -> None:
-    settings = TwinSettings(state)
+    settings = TwinSettings(state, holdout_share=0)
     with Twin(settings, said=lambda _: None) as info:
         before = Laptop(info)
         done = before.submit("Wire the retry budget of the broker into the relay", "done")

@@ -1,0 +1,124 @@
+"""Every overlay is what a real API server takes, without a warning, and a second time without a change."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from shared.web.serve import FUNCTIONS
+from tests.cluster.api import Api
+from tests.cluster.deployed import COMPONENTS, OVERLAYS, ROOT, Applier, content, dry_run, named, rendered
+from tests.cluster.rights import ALLOWED, CALLS, DENIED, REVIEWING, WATCHED, Call, account, allowed
+
+pytestmark = pytest.mark.parametrize("server", ["real"], indirect=True)
+TOKEN_REVIEW = ROOT / "knative" / "components" / "token-review"
+# Namespaces of Knative's own installation, into which something of ours is put.
+PREREQUISITES = ("kourier-system",)
+
+
+@pytest.fixture
+def applier(api: Api) -> Applier:
+    own = Applier(api)
+    for name in PREREQUISITES:
+        own.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    return own
+
+
+@pytest.fixture
+def deployed(applier: Applier) -> Iterator[None]:
+    """What is to be deployed in production is there, but for what would run: nothing here runs it."""
+    for manifest in rendered(next(overlay for overlay in OVERLAYS if overlay.name == "cluster")):
+        applier.apply(manifest)
+    yield
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.name)
+def test_an_overlay_is_taken_without_a_warning_and_a_second_time_changes_nothing(
+    applier: Applier, overlay: Path
+) -> None:
+    manifests = rendered(overlay)
+    first = {named(manifest): applier.apply(manifest) for manifest in manifests}
+    second = {named(manifest): applier.apply(manifest) for manifest in manifests}
+    assert len(first) == len(manifests) > 40
+    assert {name: warned for name, (_, warned) in [*first.items(), *second.items()] if warned} == {}
+    assert {name: content(made) for name, (made, _) in second.items()} == {
+        name: content(made) for name, (made, _) in first.items()
+    }
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.name)
+def test_a_release_with_dots_in_its_tag_is_taken_without_a_warning(applier: Applier, overlay: Path) -> None:
+    found = [document for document in yaml.safe_load_all(dry_run(overlay, "r.test/x", "v1.2.3")) if document]
+    manifests = sorted(found, key=lambda document: document["kind"] != "Namespace")
+    warned = {named(manifest): applier.apply(manifest)[1] for manifest in manifests}
+    assert "facteur/Job/facteur-migrate-v1-2-3" in warned
+    assert {name: said for name, said in warned.items() if said} == {}
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=lambda path: path.name)
+def test_a_component_is_taken_with_the_rest(applier: Applier, component: Path, tmp_path: Path) -> None:
+    # kustomize takes no absolute paths.
+    relative = Path(*[".."] * len(tmp_path.parts[1:]), *component.parts[1:])
+    eventing = Path(*[".."] * len(tmp_path.parts[1:]), *component.parents[1].parts[1:])
+    (tmp_path / "kustomization.yaml").write_text(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: facteur\n"
+        f"resources: [{eventing}]\ncomponents: [{relative}]\n"
+    )
+    applier.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "facteur"}})
+    made = [applier.apply(manifest) for manifest in rendered(tmp_path)]
+    assert [warnings for _, warnings in made if warnings] == []
+
+
+def test_a_function_may_do_what_its_code_does(api: Api, deployed: None) -> None:
+    assert ALLOWED.keys() == set(FUNCTIONS)
+    missing = [(name, call) for name in FUNCTIONS for call in ALLOWED[name] if not allowed(api, name, call)]
+    assert missing == []
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_may_do_nothing_else(api: Api, deployed: None, function: str) -> None:
+    asked = [call for call in DENIED if call not in ALLOWED[function]]
+    assert len(asked) >= 50
+    assert [call for call in asked if allowed(api, function, call)] == []
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_real_calls_with_a_functions_own_token_are_answered_likewise(
+    api: Api, deployed: None, function: str, tmp_path: Path
+) -> None:
+    own = account(api, function, tmp_path)
+    answers = {call: _status(own, call) for call in CALLS}
+    assert {call for call, status in answers.items() if status != 403} == {
+        call for call in CALLS if call in ALLOWED[function]
+    }
+
+
+def _status(own: Api, call: Call) -> int:
+    status, _ = own.request(*call.request())
+    return status
+
+
+def test_a_task_may_do_nothing_at_all(api: Api, deployed: None) -> None:
+    calls: list[Any] = [call for call in DENIED if allowed(api, "codex-runner", call, "codex")]
+    assert calls == []
+
+
+def test_the_source_of_jobs_reads_them_where_tasks_run_and_may_do_nothing_else(api: Api, deployed: None) -> None:
+    assert [call for call in sorted(WATCHED) if not allowed(api, "jobs-source", call)] == []
+    assert [call for call in DENIED if call not in WATCHED and allowed(api, "jobs-source", call)] == []
+
+
+def test_who_reviews_tokens_may_do_that_by_a_component_and_nothing_else(
+    api: Api, applier: Applier, deployed: None
+) -> None:
+    added = [manifest for manifest in rendered(TOKEN_REVIEW) if manifest["kind"] != "NetworkPolicy"]
+    try:
+        for manifest in added:
+            applier.apply(manifest)
+        for function, more in REVIEWING.items():
+            assert {call for call in DENIED if allowed(api, function, call)} == ALLOWED[function] | more
+    finally:
+        for manifest in added:
+            api.delete(applier.path(manifest))

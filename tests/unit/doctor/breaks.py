@@ -1,0 +1,246 @@
+"""What may be wrong: for each check ways to break a healthy install so that it, and no other, has something to say."""
+
+from typing import NamedTuple
+
+from shared.domain.condition import Address, Bucket, Clock
+from tests.unit.doctor.breaking import (
+    Break,
+    annotated,
+    both,
+    database,
+    drop,
+    dropped_all,
+    filling,
+    image,
+    invalid_index,
+    labelled,
+    model,
+    no_sink,
+    part,
+    previous_since,
+    redis,
+    role,
+    role_said_elsewhere,
+    secret_without,
+    setting,
+    shared_role,
+    status,
+    template,
+    without,
+)
+from tests.unit.doctor.breaking_cluster import (
+    bound,
+    delivery,
+    failed_job,
+    filters,
+    gateway,
+    in_memory,
+    kafka_source,
+    mounted,
+    no_denial,
+    no_policies_of,
+    no_root_forbidden,
+    old_and_silent,
+    opened,
+    plugin,
+    rule,
+    runner_mounted,
+    second_trigger,
+    shared_account,
+    source,
+    tasks_reach,
+    traffic,
+    trigger,
+    unmounted,
+)
+
+
+class Case(NamedTuple):
+    """Breaks an install; `also` is what has to be found with it, because it is wrong then, too."""
+
+    check: str
+    by: Break
+    also: frozenset[str] = frozenset()
+
+
+_WRONG = frozenset({"settings-wrong"})
+SERVERS = (
+    Case("server-away", lambda install: install.others["away"].update({"Redis": ("TimeoutError", "start the server")})),
+    Case("clocks-apart", lambda install: install.others["clocks"].append(Clock("Redis", -9.0, 0.1))),
+    Case("postgres-too-old", part("database", version=140_012)),
+    Case("pgvector-missing", part("database", vector=None, vector_offered=None)),
+    Case("pgvector-too-old", part("database", vector="0.7.4")),
+    Case("pgvector-too-old", part("database", vector=None, vector_offered="0.6.0")),
+    Case("database-read-only", part("database", in_recovery=True)),
+    Case("encoding-not-utf8", database(server_encoding="LATIN1")),
+    Case("autovacuum-off", database(autovacuum="off")),
+    Case("autovacuum-off", database(track_counts="off")),
+    Case("writes-not-safe", database(fsync="off")),
+    Case("connections-crowded", part("database", connections=290)),
+    Case("connections-too-few", database(max_connections="100")),
+    Case("connections-too-few", annotated("embedder", "max-scale", None)),
+    Case("transaction-open-for-hours", part("database", oldest_transaction=9000.0)),
+    Case("migrations-missing", part("schema", applied={})),
+    Case("migrations-missing", part("schema", applied={"0001_a.sql": "a"})),
+    Case("migrations-from-the-future", lambda i: i.others["schema"].applied.update({"0003_c.sql": "c"})),
+    Case("migration-changed", part("schema", applied={"0001_a.sql": "a", "0002_b.sql": "changed"})),
+    Case("index-missing", without("idx_outbox_created")),
+    Case("index-invalid", invalid_index),
+    Case("database-role-wide", role(powers=frozenset({"SUPERUSER"}), owns=frozenset({"outbox"}))),
+    Case("database-role-wide", role(owns=frozenset({"outbox"}))),
+    Case("database-role-wide", role(beyond=frozenset({"TRUNCATE on outbox"}))),
+    Case("database-role-narrow", role(lacks=frozenset({"INSERT on outbox"}))),
+    Case("outbox-stuck", part("work", outbox=3, outbox_age=900.0)),
+    Case("dead-letters-waiting", part("work", letters=1)),
+    Case("runs-overdue", part("work", overdue=1)),
+    Case("launches-stuck", part("work", launching=1)),
+    Case("tasks-not-launched", part("work", waiting=1)),
+    Case("runs-unsettled", part("work", unsettled=1)),
+    Case("memories-without-vectors", part("work", unembedded=1)),
+    Case("memory-index-missing", without("the_memory_index")),
+    Case("memory-dimension-wrong", model(odd=True)),
+    Case("memory-migration-half", filling),
+    Case("memory-model-differs", setting("OPENAI_EMBEDDING_DIMENSION", "1024")),
+    Case("memory-model-differs", setting("OPENAI_EMBEDDING_MODEL", "text-embedding-3-small", "embedder")),
+    Case("memory-model-unreachable", setting("OPENAI_API_KEY", "", "embedder"), frozenset({"memory-model-differs"})),
+    Case("redis-too-old", redis(redis_version="6.0.16")),
+    Case("redis-without-password", part("redis", password=False)),
+    Case("redis-evicts", redis(maxmemory="1000000", maxmemory_policy="allkeys-lru")),
+    Case("redis-full", redis(maxmemory="1000", used_memory="990")),
+    Case("redis-forgets", redis(aof_enabled="0")),
+    Case("redis-cannot-save", redis(aof_last_write_status="err")),
+    Case("redis-read-only", redis(role="slave")),
+    Case("bucket-missing", part("bucket", code="NoSuchBucket")),
+    Case(
+        "bucket-refuses", lambda install: install.others.update(bucket=Bucket("facteur", 403, "SignatureDoesNotMatch"))
+    ),
+    Case(
+        "links-out-of-time",
+        lambda install: install.others.update(bucket=Bucket("facteur", 403, "RequestTimeTooSkewed")),
+    ),
+)
+SETTINGS = (
+    Case("settings-wrong", setting("FACTEUR_MAX_RUNS", "many")),
+    Case("token-secret-differs", setting("FACTEUR_TOKEN_SECRET", "fedcba9876543210" * 4, "callback")),
+    Case(
+        "token-secret-weak",
+        lambda i: i.one("Secret", "facteur-secrets")["data"].update(FACTEUR_TOKEN_SECRET="YWFh" * 16),
+    ),
+    Case("token-secret-not-changed", setting("FACTEUR_TOKEN_SECRET_PREVIOUS", "0123456789abcdef" * 4, "callback")),
+    Case("token-secret-previous-left", previous_since("2026-12-01T00:00:00Z")),
+    Case(
+        "url-unreachable",
+        lambda install: install.others["addresses"].append(Address("K_SINK", "127.0.0.1:1", listens=False)),
+    ),
+    Case("url-in-clear", setting("FACTEUR_PUBLIC_URL", "http://tasks.example.com")),
+    Case("urls-differ", setting("FACTEUR_CALLBACK_URL", "https://callback.example.com", "callback")),
+    Case("sinks-differ", setting("K_SINK", "http://another.facteur.svc", "callback")),
+    Case("database-shared-role", shared_role),
+    Case("database-shared-role", role_said_elsewhere),
+    Case("secret-missing", drop("Secret", "facteur-minio"), _WRONG),
+    Case("secret-missing", secret_without("facteur-minio", "MINIO_SECRET_KEY"), _WRONG),
+    Case("url-leads-nowhere", setting("FACTEUR_CALLBACK_URL", "http://callback")),
+    Case("url-leads-nowhere", setting("FACTEUR_CALLBACK_URL", "http://embedder.facteur.svc.cluster.local")),
+    Case("url-leads-nowhere", setting("FACTEUR_MEMORY_URL", "http://memory.facteur.svc.cluster.local")),
+    Case("sink-binding-missing", both(drop("SinkBinding", "embedder"), no_sink), _WRONG),
+)
+FUNCTIONS = (
+    Case("namespace-missing", drop("Namespace", "facteur")),
+    Case("function-missing", drop("Service", "memory-query"), frozenset({"url-leads-nowhere"})),
+    Case("function-missing", drop("Service", "callback"), frozenset({"reference-leads-nowhere", "url-leads-nowhere"})),
+    Case("function-not-ready", status("Service", "callback")),
+    Case("image-not-pinned", image("registry.example:5000/facteur-callback")),
+    Case("image-not-pinned", image("registry.example/facteur-callback:latest")),
+    Case("function-as-root", no_root_forbidden),
+    *(
+        Case("function-public", labelled("Service", each, "networking.knative.dev/visibility", None))
+        for each in ("callback", "codex-intake", "dispatcher", "embedder", "memory-query")
+    ),
+    Case("discord-scales-to-zero", annotated("discord-interaction", "min-scale", "0")),
+    Case("function-times-out-first", lambda install: template(install, "callback")["spec"].update(timeoutSeconds=10)),
+    Case("function-times-out-first", delivery(timeout="PT2M")),
+    Case("migrate-job-failed", failed_job),
+    Case("controllers-away", old_and_silent),
+    Case("traffic-pinned", traffic),
+)
+EVENTING = (
+    Case("broker-missing", dropped_all("Broker"), frozenset({"reference-leads-nowhere"})),
+    Case("eventing-not-ready", status("Trigger", "dispatcher.tick")),
+    Case("eventing-not-ready", status("PingSource", "tick")),
+    Case(
+        "trigger-without-broker",
+        trigger(
+            broker="default",
+            delivery={
+                "retry": 1,
+                "backoffPolicy": "linear",
+                "backoffDelay": "PT1S",
+                "deadLetterSink": {"uri": "http://letters"},
+            },
+        ),
+    ),
+    Case(
+        "reference-leads-nowhere",
+        trigger(subscriber={"ref": {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "name": "nobody"}}),
+    ),
+    Case("trigger-without-dead-letters", both(delivery(deadLetterSink=None), trigger(delivery=None))),
+    Case("trigger-without-dead-letters", both(delivery(deadLetterSink=None), trigger(delivery={"retry": 1}))),
+    Case("trigger-without-retry", both(delivery(retry=0), trigger(delivery=None))),
+    Case("trigger-without-retry", both(in_memory, trigger(delivery={"deadLetterSink": {"uri": "http://letters"}}))),
+    Case("retry-without-backoff", both(in_memory, delivery(backoffDelay=None), trigger(delivery=None))),
+    Case("retry-without-backoff", both(in_memory, trigger(delivery={"retry": 3}))),
+    Case("source-without-dead-letters", kafka_source(deadLetterSink=None)),
+    Case("trigger-hears-everything", trigger("callback.tick", filter={})),
+    Case("event-unheard", drop("Trigger", "dispatcher.task-prepared")),
+    Case("event-unheard", both(drop("Trigger", "dispatcher.task-prepared"), filters(exact={"type": "a.type"}))),
+    Case("trigger-twice", second_trigger),
+    Case("tick-missing", dropped_all("PingSource")),
+    Case("jobs-unwatched", dropped_all("ApiServerSource")),
+)
+ACCESS = (
+    Case("right-missing", lambda install: setattr(install, "allowed", False)),
+    Case("role-wide", bound("facteur:dispatcher", rule("*", "*", "*"))),
+    Case("role-wide", bound("facteur:embedder", rule("escalate", "roles", "rbac.authorization.k8s.io"))),
+    Case("role-wide", bound("facteur:callback", rule("get", "secrets"))),
+    Case("role-wide", bound("facteur:callback", rule("delete", "pods"))),
+    Case("role-writes-elsewhere", bound("facteur:callback", rule("create", "jobs", "batch"), namespace="codex")),
+    Case("role-writes-elsewhere", bound("facteur:dispatcher", rule("create", "pods"), namespace="codex")),
+    Case("token-not-mounted", unmounted),
+    Case("token-mounted-for-nothing", mounted),
+    Case("account-missing", drop("ServiceAccount", "dispatcher")),
+    Case("account-shared", shared_account),
+    Case("account-missing", source("another", serviceAccountName="nobody")),
+    Case("runner-account-missing", drop("ServiceAccount", "codex-runner")),
+    Case("runner-token-mounted", runner_mounted),
+    Case("runner-has-rights", bound("codex:codex-runner", rule("get", "pods"), namespace="codex")),
+)
+NETWORK = (
+    Case("runs-label-missing", labelled("Namespace", "codex", "codex.proompteng.ai/runs", None)),
+    Case("runs-namespace-missing", drop("Namespace", "codex")),
+    Case("pod-security-missing", labelled("Namespace", "codex", "pod-security.kubernetes.io/enforce", None)),
+    Case("pod-security-missing", labelled("Namespace", "codex", "pod-security.kubernetes.io/enforce", "privileged")),
+    Case("network-open", no_denial("facteur")),
+    Case("network-open", no_denial("codex")),
+    Case("network-open", opened("facteur", "ingress", {})),
+    Case("network-open", opened("codex", "egress", {"ports": [{"port": 443}]})),
+    Case(
+        "door-open-to-all",
+        both(setting("FACTEUR_CODEX_TASKS_OPEN", "true"), no_policies_of("facteur")),
+        frozenset({"network-open"}),
+    ),
+    Case(
+        "door-open-to-all",
+        both(setting("FACTEUR_DISCORD_EVENTS_OPEN", "true"), gateway(closed=True)),
+    ),
+    Case("door-open-to-all", both(setting("FACTEUR_CODEX_TASKS_OPEN", "true"), gateway(closed=False))),
+    Case("tasks-reach-the-node", tasks_reach({"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]})),
+    Case("tasks-reach-the-node", tasks_reach({})),
+    Case("tasks-reach-the-node", tasks_reach({"ports": [{"port": 1, "endPort": 1024}]})),
+    Case("network-policies-not-enforced", plugin("docker.io/flannel/flannel:v0.26")),
+    Case("network-policies-not-enforced", plugin("kindest/kindnetd:v20230511-dc714da8")),
+    Case(
+        "network-policies-not-enforced",
+        plugin("amazon/aws-network-policy-agent:v1.2.7", "--enable-network-policy=false", name="aws-node"),
+    ),
+)
+CASES = (*SERVERS, *SETTINGS, *FUNCTIONS, *EVENTING, *ACCESS, *NETWORK)
