@@ -8,9 +8,10 @@ from typing import Literal
 from shared.domain.task import Mode
 from shared.events.catalogue import UNKNOWN, WORDS
 
-_COMMANDS = frozenset(WORDS.values())
+_COMMANDS = frozenset(WORDS.values()) | {"plan", "implement", "review"}
 LAUNCH_OUTCOMES = frozenset({"launched", "denied", "failed", "put off", "taken over"})
 REPORT_OUTCOMES = frozenset({"accepted", "throttled", "fenced", "refused"})
+_CHANNELS = frozenset({"prompt", "query"})
 _DOORS = frozenset({"protobuf", "json", "event"})
 
 
@@ -72,6 +73,36 @@ INSTRUMENTS: Mapping[str, Instrument] = MappingProxyType(
             "{launch}",
             "launches that were begun, and how each ended",
             {"mode": frozenset(Mode), "outcome": LAUNCH_OUTCOMES},
+        ),
+        "facteur_memory_shown_total": Instrument(
+            "counter", "{memory}", "memories that runs were shown", {"channel": _CHANNELS}
+        ),
+        "facteur_memory_withheld_total": Instrument(
+            "counter",
+            "{memory}",
+            "memories that were found for runs and not shown, and why",
+            {"channel": _CHANNELS, "why": frozenset({"toss", "holdout", "off"})},
+        ),
+        "facteur_memory_scopes_off_total": Instrument(
+            "counter", "{scope}", "scopes that were switched off because memories did harm there", {}
+        ),
+        "facteur_discord_ack_duration_ms": Instrument(
+            "histogram",
+            "ms",
+            "time from an interaction to its acknowledgement",
+            {"kind": frozenset({"ping", "command", "component", "autocomplete", "modal"})},
+        ),
+        "facteur_discord_edits_total": Instrument(
+            "counter",
+            "{request}",
+            "edits of messages in Discord, and how each ended",
+            {"outcome": frozenset({"edited", "gone", "throttled", "unavailable", "refused"})},
+        ),
+        "facteur_discord_rate_limits_total": Instrument(
+            "counter",
+            "{request}",
+            "requests that Discord's rate limits stopped: its own refusals by whose limit it was, or held back here",
+            {"scope": frozenset({"user", "shared", "global", "banned", "own"})},
         ),
         "graf_codex_embedding_duration_ms": Instrument(
             "histogram", "ms", "time that a call of the embedding API took, however it ended", {}

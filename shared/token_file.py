@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.domain.token import Caller, parse_callers
-from shared.settings import json_value
+from shared.setting_values import json_value
 from shared.watched_file import WatchedFile, read_text
 
 Entries = list[dict[str, Any]]

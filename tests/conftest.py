@@ -1,5 +1,6 @@
 """Real servers for the tests: one PostgreSQL and one Valkey a test process, a fresh database a test."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,11 +12,17 @@ from shared.local.servers.postgres import Postgres
 from shared.local.servers.redis import Redis
 from shared.postgres.database import Database
 from shared.postgres.migrations import migrate
+from shared.postgres.roles import generated
 from shared.postgres.scratch import scratch_database
+from tests.component.roles import remember
 
 # The same examples at every run: what fails once fails always.
 settings.register_profile("steady", derandomize=True, database=None, deadline=None)
 settings.load_profile("steady")
+
+# Whoever starts the tests in the background may have them ignore SIGINT, and with them whatever they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -29,9 +36,9 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def migrated_template(postgres_server: str) -> Iterator[str]:
-    """The name of a migrated database to copy."""
+    """The name of a migrated database to copy, with the grants of the functions' roles."""
     with scratch_database(postgres_server) as dsn:
-        migrate(dsn)
+        migrate(dsn, make_roles=generated(lambda passwords: remember(dsn, passwords)))
         yield urlsplit(dsn).path.lstrip("/")
 
 

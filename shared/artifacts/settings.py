@@ -6,7 +6,8 @@ The names are those of MinIO's own tools; any store that speaks S3 will do.
 import re
 from dataclasses import dataclass
 
-from shared.settings import env, switch
+from shared.setting_values import switch
+from shared.settings import env
 
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
 _PORTS = {"http": ":80", "https": ":443"}

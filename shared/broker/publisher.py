@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 
 import pycurl
 
@@ -10,6 +11,8 @@ from shared.events import codec
 from shared.events.event import Event
 
 _REFUSALS = (400, 413, 422, 431)
+# Where a SinkBinding puts the token for a broker that asks who sends.
+_OIDC_TOKEN = Path("/oidc/token")
 
 
 class HttpPublisher:
@@ -17,11 +20,13 @@ class HttpPublisher:
 
     One attempt with a short timeout: Knative's in-memory broker answers only after delivery, the
     outbox is the guarantee, and consumers expect an event that timed out to have been delivered.
+    The file `token` holds what is shown to the broker, if there is one; it changes at any time.
     """
 
-    def __init__(self, sink: str, timeout: float = 2.0) -> None:
+    def __init__(self, sink: str, timeout: float = 2.0, token: Path = _OIDC_TOKEN) -> None:
         self._sink = sink
         self._timeout = timeout
+        self._token = token
         self._idle: deque[_Lines] = deque()
 
     def publish(self, event: Event) -> None:
@@ -37,7 +42,7 @@ class HttpPublisher:
         except IndexError:
             lines = _Lines(self._sink, self._timeout)
         try:
-            return lines.post(events)
+            return lines.post(events, _authorization(self._token))
         finally:
             self._idle.append(lines)
 
@@ -51,7 +56,8 @@ class _Lines:
         self._multi = pycurl.CurlMulti()
         self._handles: list[pycurl.Curl] = []
 
-    def post(self, events: Sequence[Event]) -> list[FacteurError | None]:
+    def post(self, events: Sequence[Event], more: Sequence[str]) -> list[FacteurError | None]:
+        """`more` are headers beside those of the events."""
         while len(self._handles) < len(events):
             self._handles.append(self._handle())
         used = self._handles[: len(events)]
@@ -59,7 +65,9 @@ class _Lines:
             headers, body = codec.encode(event)
             if traceparent := event.extensions.get("traceparent"):
                 headers["traceparent"] = traceparent  # brokers go by the header, consumers by the extension
-            handle.setopt(pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in headers.items()] + ["Expect:"])
+            handle.setopt(
+                pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in headers.items()] + ["Expect:", *more]
+            )
             handle.setopt(pycurl.POSTFIELDS, body)
             self._multi.add_handle(handle)
         failed = self._perform(len(events))
@@ -88,6 +96,14 @@ class _Lines:
         handle.setopt(pycurl.TIMEOUT_MS, round(self._timeout * 1000))
         handle.setopt(pycurl.WRITEFUNCTION, len)  # the body of the answer says nothing
         return handle
+
+
+def _authorization(file: Path) -> list[str]:
+    try:
+        token = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return []
+    return [f"Authorization: Bearer {token}"] if token and token.isprintable() else []
 
 
 def _error(status: int) -> FacteurError | None:

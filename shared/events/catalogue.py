@@ -100,13 +100,15 @@ FACTS: tuple[type[Fact], ...] = (
     TaskCancelRequested,
 )
 TASK_REQUESTED = PREFIX + "task.requested.v1"
+# A CommandEvent that discord-interaction parked: once redriven, the broker brings it back there.
+COMMAND_PARKED = PREFIX + "command.parked.v1"
 
 # What people call each type.
 WORDS: Mapping[str, str] = MappingProxyType(
     {
         **{
             type_: type_.removeprefix(PREFIX).removesuffix(".v1")
-            for type_ in (*(fact.type for fact in FACTS), TASK_REQUESTED)
+            for type_ in (*(fact.type for fact in FACTS), TASK_REQUESTED, COMMAND_PARKED)
         },
         PING: "tick",
         JOB_CHANGED: "a job changed",

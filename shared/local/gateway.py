@@ -15,13 +15,15 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from shared.domain.artifact import MAX_PART
+from shared.local.discord import PAGE
+from shared.local.discord_stand_in import StandIn
 
 BODY_BYTES = 2 * 1024 * 1024
 ARTIFACT_BYTES = MAX_PART
 RETRY_SECONDS = 3.0
 RETRY_PAUSE = 0.1
 SILENCE_SECONDS = 120.0
-STOP_SECONDS = 2.0  # waited for twice: for requests in flight, then for what is left of streams
+STOP_SECONDS = 1.0  # waited for twice: for requests in flight, then for what is left of streams
 HOP_BY_HOP = {
     "connection",
     "keep-alive",
@@ -37,10 +39,10 @@ UNTRUSTED = re.compile(r"x-forwarded-.*|forwarded|x-real-ip", re.IGNORECASE)
 TASK = r"/v1/codex/tasks/[^/]+"
 ROUTES = (
     (re.compile(r"/codex/tasks|/v1/codex/tasks|/openapi\.json"), "codex-intake"),
-    (re.compile(rf"{TASK}|{TASK}/timeline|{TASK}/cancel|{TASK}/artifacts/[^/]+"), "codex-intake"),
+    (re.compile(rf"{TASK}|{TASK}/timeline|{TASK}/cancel|{TASK}/verdict|{TASK}/artifacts/[^/]+"), "codex-intake"),
     (re.compile(rf"{TASK}/events|{TASK}/artifacts|{TASK}/artifacts/[^/]+/commit"), "callback"),
     (re.compile(r"/v1/artifacts/.+"), "callback"),
-    (re.compile(rf"{TASK}/memory|{TASK}/memory/query"), "memory-query"),
+    (re.compile(rf"{TASK}/memory|{TASK}/memory/query|/v1/memory/lift"), "memory-query"),
     (re.compile(r"/interactions"), "discord-interaction"),
     (re.compile(r"/broker"), "broker"),
 )
@@ -49,6 +51,7 @@ INDEX = {
     "tasks_protobuf": "/codex/tasks",
     "document": "/openapi.json",
     "interactions": "/interactions",
+    "discord": PAGE,
     "broker": "/broker",
     "health": "/healthz",
 }
@@ -65,6 +68,7 @@ class Gateway:
         app = web.Application(client_max_size=0)
         app.router.add_get("/", _index)
         app.router.add_get("/healthz", _healthy)
+        StandIn().serve(app.router)
         app.router.add_route("*", "/{path:.*}", self._proxy)
         app.cleanup_ctx.append(self._connected)
         return app

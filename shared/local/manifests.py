@@ -38,13 +38,17 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How deliveries are retried; `retry` counts the attempts after the first, times are in seconds."""
+    """How deliveries are retried; `retry` counts the attempts after the first, times are in seconds.
+
+    `retry_after_max` limits what a Retry-After asks for; without it nobody looks at that header.
+    """
 
     retry: int = 0
-    backoff_policy: str = "exponential"
+    backoff_policy: str | None = "exponential"
     backoff_delay: float = 0.0
     timeout: float = 30.0
     dead_letter_sink: Destination | None = None
+    retry_after_max: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,13 +214,14 @@ def _delivery(spec: Section) -> Delivery | None:
     if "delivery" not in spec.value:
         return None
     delivery = spec.section("delivery")
-    delivery.only("retry", "backoffPolicy", "backoffDelay", "timeout", "deadLetterSink")
+    delivery.only("retry", "backoffPolicy", "backoffDelay", "timeout", "retryAfterMax", "deadLetterSink")
     return Delivery(
         delivery.parsed("retry", fields.retries, 0),
-        delivery.parsed("backoffPolicy", fields.one_of("exponential", "linear"), "exponential"),
+        delivery.parsed("backoffPolicy", fields.one_of("exponential", "linear"), None),
         delivery.parsed("backoffDelay", fields.duration, 0.0),
         delivery.parsed("timeout", fields.positive_duration, 30.0),
         _destination(delivery.section("deadLetterSink")) if "deadLetterSink" in delivery.value else None,
+        delivery.parsed("retryAfterMax", fields.duration, 0.0),
     )
 
 

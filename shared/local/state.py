@@ -8,16 +8,21 @@ import random
 import secrets
 import shutil
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
 from shared.domain.errors import FacteurError
+from shared.local.discord import key_pair
 from shared.local.watchdog import reap
 
 FORMAT = 1
 # Below the ports that systems hand out to outgoing connections, which could take one from us.
-PORTS = range(20_000, 32_000)
+PORTS: Sequence[int] = range(20_000, 32_000)
+# More than are waited for at the same time; each costs a descriptor.
+_MOST_GIVEN = 64
+_given: dict[int, int] = {}  # descriptors, by port
 
 
 class CannotStart(FacteurError):
@@ -36,11 +41,30 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on."""
+    """A loopback port that nobody listens on, and that is given to nobody else who asks."""
     for port in random.SystemRandom().sample(PORTS, 200):
-        if is_free(port):
+        if port not in _given and is_free(port) and _reserved(port):
             return port
     raise CannotStart("No free port was found on 127.0.0.1.")
+
+
+def _reserved(port: int) -> bool:
+    """Whether the port is this process's own among all that look for one.
+
+    The UDP port of the same number says so until the process ends: a server takes seconds before it listens.
+    """
+    if port in _given:
+        return True
+    claim = socket.socket(type=socket.SOCK_DGRAM)
+    try:
+        claim.bind(("127.0.0.1", port))
+    except OSError:
+        claim.close()
+        return False
+    if len(_given) == _MOST_GIVEN:
+        os.close(_given.pop(next(iter(_given))))
+    _given[port] = claim.detach()
+    return True
 
 
 class State:
@@ -123,7 +147,7 @@ class State:
         ports: dict[str, int] = self._kept["ports"]
         others = {port for other, port in ports.items() if other != name}
         port = wanted or ports.get(name) or free_port()
-        while wanted is None and (port in others or not is_free(port)):
+        while wanted is None and (port in others or not is_free(port) or not _reserved(port)):
             port = free_port()
         ports[name] = port
         self._save()
@@ -146,15 +170,24 @@ class State:
         draft.replace(self.folder / "twin.json")
 
 
-def _new() -> dict[str, Any]:
-    from nacl.signing import SigningKey  # late: only the first start of a twin makes keys
+def discord_address(folder: Path) -> tuple[str, str]:
+    """Where the twin of the folder takes interactions, and the Ed25519 seed that it expects them signed with.
 
-    key = SigningKey.generate()
+    It may be running or not. CannotStart if there is no twin.
+    """
+    kept = _read(folder)
+    if "gateway" not in kept.get("ports", {}):
+        raise CannotStart(f"There is no twin in {folder}: start one with `facteur dev`, or name its folder by --state.")
+    return f"http://127.0.0.1:{kept['ports']['gateway']}", str(kept["discord_private_key"])
+
+
+def _new() -> dict[str, Any]:
+    private_key, public_key = key_pair()
     return {
         "api_token": secrets.token_urlsafe(32),
         "token_secret": secrets.token_urlsafe(48),
-        "discord_private_key": key.encode().hex(),
-        "discord_public_key": key.verify_key.encode().hex(),
+        "discord_private_key": private_key,
+        "discord_public_key": public_key,
         "redis_prefix": f"facteur:{secrets.token_hex(4)}:",
         "ports": {},
     }

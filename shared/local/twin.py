@@ -1,7 +1,6 @@
 """The whole system on one laptop: real servers, the broker, six functions, the launcher, one URL."""
 
 import hashlib
-import http.client
 import json
 import os
 import sys
@@ -11,30 +10,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from shared.local.children import FUNCTIONS, SERVERS, broker, function, gateway, node, status
+from shared.local.discord import API, APPLICATION, GUILD
 from shared.local.servers.embedded import EmbeddedServer
 from shared.local.servers.postgres import Postgres
 from shared.local.servers.redis import Redis
 from shared.local.state import CannotStart, State
 from shared.local.supervisor import Child, Supervisor
 
-FUNCTIONS = ("discord-interaction", "codex-intake", "dispatcher", "callback", "embedder", "memory-query")
 RELAYED_AFTER = 3.0  # seconds: the age at which the outbox is relayed
-MANIFESTS = Path(__file__).parents[2] / "eventing"
 POLICY = Path(__file__).with_name("policy.yaml")
 SCOPES = ("tasks:write", "tasks:read", "memory:read")
-# What is ended first stands highest: the way in, then the work, then what the work needs.
-SERVERS, BROKER, WORK, WAY_IN = range(4)
 
 
 @dataclass(frozen=True, slots=True)
 class TwinSettings:
-    """`port` is the gateway's: None takes the one of the last time, or a free one."""
+    """`port` is the gateway's: None takes the one of the last time, or a free one.
+
+    `holdout_share`: the share of tasks that are shown no memories; None is what the environment says.
+    """
 
     state: Path = Path(".facteur")
     port: int | None = None
     fresh: bool = False
     log_level: str = "INFO"
     runner_command: Sequence[str] = (sys.executable, "-m", "shared.local.agent")
+    holdout_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +126,13 @@ class Twin:
         )
         env = self._environment(state, info)
         for name in FUNCTIONS:
-            supervisor.start(_function(name, ports[name], env))
+            supervisor.start(function(name, ports[name], env))
         if not own_redis:
             supervisor.wait("redis")
         if not own_dsn:
             supervisor.wait("postgres")
             _migrate(dsn)
-        for child in (_broker(info, state, env), _node(info, state, env), _gateway(info, env)):
+        for child in (broker(ports, state, env), node(info.broker_url, state, env), gateway(ports, env)):
             supervisor.start(child)
         supervisor.wait()
         return info
@@ -170,7 +171,14 @@ class Twin:
             "FACTEUR_RUNNER_COMMAND": json.dumps(list(self._settings.runner_command)),
             "FACTEUR_LOG_LEVEL": self._settings.log_level,
         }
+        if self._settings.holdout_share is not None:
+            settings["FACTEUR_MEMORY_HOLDOUT_SHARE"] = f"{self._settings.holdout_share:g}"
         defaults = {"FACTEUR_DISCORD_PUBLIC_KEY": info.discord_public_key, "FACTEUR_POLICY_FILE": str(POLICY)}
+        if not os.environ.get("FACTEUR_DISCORD_APPLICATION_ID"):
+            # Nobody's application: what is written to it is shown here, and the real Discord is left alone.
+            # It has one server, on which everything may be seen.
+            settings |= {"FACTEUR_DISCORD_APPLICATION_ID": APPLICATION, "FACTEUR_DISCORD_API_URL": info.url + API}
+            settings |= {"FACTEUR_DISCORD_GUILD_ID": GUILD}
         return defaults | dict(os.environ) | settings
 
     def _restarted(self, _name: str) -> None:
@@ -183,45 +191,6 @@ class Twin:
         later = threading.Timer(RELAYED_AFTER + 0.5, status, ping)
         later.daemon = True
         later.start()
-
-
-def _function(name: str, port: int, env: Mapping[str, str]) -> Child:
-    listen = {"PORT": str(port), "FACTEUR_SERVER_LISTEN_ADDRESS": f"127.0.0.1:{port}"}
-    return Child(
-        name,
-        [sys.executable, "-m", "shared.web.serve", name],
-        {**env, **listen},
-        ready=lambda: status("GET", port, "/readyz") == 200,
-        stage=WORK,
-    )
-
-
-def _broker(info: TwinInfo, state: State, env: Mapping[str, str]) -> Child:
-    port = info.ports["broker"]
-    command = [sys.executable, "-m", "shared.local.broker", "--listen", f"127.0.0.1:{port}"]
-    command += ["--manifests", str(MANIFESTS), "--prefix", state.redis_prefix]
-    services = {name: f"http://127.0.0.1:{info.ports[name]}" for name in FUNCTIONS}
-    return Child(
-        "broker",
-        command,
-        {**env, "FACTEUR_LOCAL_SERVICES": json.dumps(services)},
-        ready=lambda: status("GET", port, "/readyz") == 200,
-        stage=BROKER,
-    )
-
-
-def _node(info: TwinInfo, state: State, env: Mapping[str, str]) -> Child:
-    command = [sys.executable, "-m", "shared.local.node", "--broker", info.broker_url]
-    command += ["--jobs", str(state.subfolder("jobs"))]
-    return Child("node", command, env, ready=lambda: True, stage=WAY_IN)
-
-
-def _gateway(info: TwinInfo, env: Mapping[str, str]) -> Child:
-    port = info.ports["gateway"]
-    command = [sys.executable, "-m", "shared.local.gateway", "--listen", f"127.0.0.1:{port}"]
-    for name in ("broker", *FUNCTIONS):
-        command += ["--upstream", f"{name}=http://127.0.0.1:{info.ports[name]}"]
-    return Child("gateway", command, env, ready=lambda: status("GET", port, "/healthz") == 200, stage=WAY_IN)
 
 
 def _migrate(dsn: str) -> None:
@@ -242,15 +211,3 @@ def _check_redis(url: str) -> None:
         raise CannotStart(
             "Redis does not answer at FACTEUR_REDIS_URL: is it up, are user and password right?"
         ) from None
-
-
-def status(method: str, port: int, path: str) -> int:
-    """The status of one request to a loopback port; 0 where there is no answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3)
-    try:
-        connection.request(method, path)
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException):
-        return 0
-    finally:
-        connection.close()

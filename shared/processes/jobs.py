@@ -4,7 +4,7 @@ The launcher (`shared.local.node`) runs each released one once and writes `statu
 
     <name>/job.json      what is to be run
     <name>/files/<ENV>   the files of the job, for the owner only
-    <name>/work/         the working directory of its process
+    <name>/work          the working directory of its process
     <name>/released      present once it may run
     <name>/stop          present once somebody asked to stop it
     <name>/retired       present once its end is known to be recorded

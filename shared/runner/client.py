@@ -64,8 +64,9 @@ def _exchange(
             connection.request(method, path, body, dict(headers))
         if connection.sock is not None:
             connection.sock.settimeout(max(_LEAST_TIMEOUT, until - time.monotonic()))
-        response = connection.getresponse()
-        content = response.read(_MAX_ANSWER)
+        # Closed here, since its finalizer would do it in Python, and ignore a SIGTERM that comes just then.
+        with connection.getresponse() as response:
+            content = response.read(_MAX_ANSWER)
     except (OSError, http.client.HTTPException) as error:
         raise Away(f"no answer ({type(error).__name__})") from None
     finally:

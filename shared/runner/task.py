@@ -82,7 +82,9 @@ class Task:
         try:
             if error is not None:
                 self._fail_with(error)
-            elif not self._delivery.ended:
+                return
+            self._termination.insist()
+            if not self._delivery.ended:
                 self.complete()
         except Terminated as told:
             self._fail_with(told)
@@ -185,9 +187,11 @@ class Task:
             log.warning("the end of the task was not delivered: %s", lost)
 
     def _report(self, kind: str, content: object, **parts: object) -> None:
+        self._termination.insist()
         self._delivery.report({"eventType": kind, "content": content, **parts})
 
     def _patiently(self, work: Callable[[], Result], seconds: float) -> Result:
+        self._termination.insist()
         # The last seconds before the deadline are for the end.
         return persist(work, min(time.monotonic() + seconds, self._until() - GRACE))
 

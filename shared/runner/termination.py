@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ class Termination:
         self._previous: Any = None
         self._installed = False
         self._told_at: float | None = None
+        self._raised: Terminated | None = None
         self._listener: Listener | None = None
 
     @property
@@ -34,7 +36,7 @@ class Termination:
 
     def install(self) -> None:
         """Only the main thread may do this; elsewhere SIGTERM keeps its meaning."""
-        if threading.current_thread() is threading.main_thread():
+        if _in_main_thread():
             self._previous = signal.signal(signal.SIGTERM, self._tell)
             self._installed = True
 
@@ -42,6 +44,12 @@ class Termination:
         if self._installed:
             _put_back(signal.SIGTERM, self._previous)
             self._installed = False
+            self._raised = None
+
+    def insist(self) -> None:
+        """Raises Terminated once more where it got lost: what is raised within a finalizer, Python ignores."""
+        if self._raised is not None and _in_main_thread() and not _is_handled(self._raised):
+            raise self._raised
 
     @contextmanager
     def heard_by(self, listener: Listener) -> Iterator[None]:
@@ -69,7 +77,19 @@ class Termination:
         if self._listener is not None:
             self._listener(number)
         elif first:
-            raise Terminated(128 + number)
+            self._raised = Terminated(128 + number)
+            raise self._raised
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _is_handled(raised: Terminated) -> bool:
+    error = sys.exc_info()[1]
+    while error is not None and error is not raised:
+        error = error.__context__
+    return error is raised
 
 
 def _put_back(number: int, previous: Any) -> None:

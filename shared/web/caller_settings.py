@@ -6,7 +6,8 @@ from pathlib import Path
 
 from shared import token_file
 from shared.domain.token import Caller, parse_callers, parse_service_accounts
-from shared.settings import env, json_value, tls_url
+from shared.setting_values import json_value, tls_url
+from shared.settings import env
 
 
 def _token_file(raw: str) -> Path:

@@ -18,6 +18,7 @@ _STATUS: dict[type[errors.FacteurError], HTTPStatus] = {
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Conflict: HTTPStatus.CONFLICT,
+    errors.Gone: HTTPStatus.GONE,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.Unsupported: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.Rejected: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -28,6 +28,8 @@ FUNCTIONS = (
 )
 _ROOT = Path(__file__).parents[2] / "functions"
 _THREADS = 48
+# Whoever waits for an API keeps a thread, and those who wait together are one call.
+_MORE_THREADS = {"embedder": 96}
 # Also how long an idle connection is kept: shorter than clients keep theirs, and their next POST fails.
 _HEADER_MILLISECONDS = 60_000
 _HEADER_BYTES = 32 * 1024
@@ -95,7 +97,7 @@ def _serve(service: str, host: str, port: int, log_level: str) -> None:
         address=host,
         port=port,
         interface=Interfaces.WSGI,
-        blocking_threads=_THREADS,
+        blocking_threads=_MORE_THREADS.get(service, _THREADS),
         http1_settings=HTTP1Settings(header_read_timeout=_HEADER_MILLISECONDS, max_buffer_size=_HEADER_BYTES),
         log_enabled=False,
         process_name=None,

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.settings import env, secret
+from shared.setting_values import secret
+from shared.settings import env
 
 
 @dataclass(frozen=True, kw_only=True)

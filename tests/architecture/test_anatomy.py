@@ -40,13 +40,16 @@ def test_a_function_has_the_same_rooms_as_every_other(function: str) -> None:
 def test_the_wiring_alone_connects_use_cases_with_doors(function: str) -> None:
     doors = {
         f"shared.{door}"
-        for door in ("postgres", "redis", "broker", "embeddings", "artifacts", "processes", "kubernetes")
+        for door in ("postgres", "redis", "broker", "embeddings", "artifacts", "processes", "kubernetes", "discord")
     }
     for path in modules(f"functions/{function}"):
         used = {".".join(name.split(".")[:2]) for name in imports(path)} & doors
-        # Which embedder to use, and where artifacts are, several functions read from the environment.
-        read = {"shared.embeddings", "shared.artifacts"}
-        allowed = {"wiring.py": doors, "settings.py": read, "setting_groups.py": read}.get(Path(path).name, set())
+        # Which embedder to use, where artifacts are and how Discord is reached are read from the environment.
+        read = {"shared.embeddings", "shared.artifacts", "shared.discord"}
+        places = {"wiring.py": doors, "settings.py": read, "setting_groups.py": read}
+        # Discord is answered before the drivers are loaded that the rest needs.
+        places["door_wiring.py"] = {"shared.broker"}
+        allowed = places.get(Path(path).name, set())
         assert used <= allowed, path
 
 
@@ -73,7 +76,8 @@ def test_the_data_sheet_names_the_events_that_are_handled_and_made(function: str
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_the_data_sheet_names_the_tables_that_are_written(function: str) -> None:
-    elsewhere = {"jobs", "files", "a cache of question vectors in Redis", "vectors and due times in Redis"}
+    elsewhere = {"jobs", "files", "vectors of questions and the pace of an API in Redis"}
+    elsewhere |= {"vectors and due times in Redis", "tokens and sessions in Redis"}
     assert data_sheet(function).writes - elsewhere == written_tables(function)
 
 

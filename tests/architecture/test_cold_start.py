@@ -27,7 +27,7 @@ HEAVY = (
 # Discord waits three seconds for its answer, so its function has all it needs from the start.
 AT_START = {"discord-interaction": {"pycurl", "nacl"}}
 WITH_WIRING = {
-    "discord-interaction": {"pycurl", "nacl"},
+    "discord-interaction": {"pycurl", "nacl", "psycopg"},
     "codex-intake": {"psycopg", "pycurl"},
     "dispatcher": {"psycopg", "pycurl", "yaml"},
     "callback": {"psycopg", "pycurl"},

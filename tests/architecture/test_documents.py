@@ -23,7 +23,7 @@ from tests.architecture.data_sheet import data_sheet, shape
 from tests.architecture.loaded import loaded
 from tests.architecture.markdown import DOCUMENTS, fences, said, spans, table
 from tests.architecture.test_imports import CONTRACTS
-from tests.architecture.tree import FUNCTIONS, ROOT, kebab, modules, text, tree
+from tests.architecture.tree import FUNCTIONS, ROOT, kebab, modules, targets, text, tree
 
 _VARIABLE = re.compile(r"\b(?:(?:FACTEUR|GRAF|OPENAI|OTEL|CODEX|K)_[A-Z_]+|PORT|TRACEPARENT)\b")
 _ROUTE = re.compile(r"\b(GET|POST|PUT|DELETE) (/\S*)")
@@ -39,7 +39,7 @@ def _constants() -> Iterator[str]:
 
 
 VARIABLES = {value for value in _constants() if _VARIABLE.fullmatch(value)}
-TARGETS = set(re.findall(r"^([a-z-]+):", text("Makefile"), re.MULTILINE))
+TARGETS = targets()
 
 
 def _commands(command: Any, name: str = "") -> Iterator[tuple[str, set[str]]]:
@@ -75,7 +75,7 @@ def test_every_variable_that_a_document_names_is_read(document: str) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_command_that_a_document_names_exists(document: str) -> None:
     for line in said(document):
-        assert set(re.findall(r"^make ([a-z-]+)", line)) <= TARGETS, line
+        assert set(re.findall(r"^make ([a-z0-9-]+)", line)) <= TARGETS, line
         for words in re.findall(r"^(?:\.venv/bin/)?facteur ([a-z].*)", line):
             name = next((name for name in _longest(COMMANDS) if f"{words} ".startswith(f"{name} ")), "")
             assert name, line

@@ -5,11 +5,12 @@ import re
 from collections.abc import Iterator
 
 import pytest
+import yaml
 
 from shared.events import catalogue
 from shared.local import manifests
 from tests.architecture.loaded import loaded
-from tests.architecture.tree import FUNCTIONS, ROOT, kebab, modules, tree
+from tests.architecture.tree import FUNCTIONS, ROOT, code, kebab, tree
 
 EVENTING = ROOT / "eventing"
 FOUND = manifests.load(EVENTING)
@@ -24,7 +25,7 @@ TRIGGER_WORDS = {
 
 def emitted(function: str) -> set[str]:
     """The event types that the code of a function makes."""
-    return {type_ for path in modules(f"functions/{function}") for type_ in _made(path)}
+    return {type_ for path in code(function) for type_ in _made(path)}
 
 
 def _made(path: str) -> Iterator[str]:
@@ -89,7 +90,44 @@ def test_a_manifest_file_is_named_after_what_is_in_it() -> None:
     files = {path.stem for path in (EVENTING / "triggers").glob("*.yaml")}
     assert files == {trigger.name for trigger in FOUND.triggers}
     assert {path.stem for path in (EVENTING / "sources").glob("*.yaml")} >= {ping.name for ping in FOUND.pings}
-    assert {path.name for path in EVENTING.glob("*.yaml")} == {"broker.yaml"}
+    assert {path.name for path in EVENTING.glob("*.yaml")} == {"broker.yaml", "kustomization.yaml"}
+
+
+def test_what_is_deployed_is_what_the_twin_reads() -> None:
+    listed = yaml.safe_load((EVENTING / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
+    folders = ("triggers", "sources", "eventtypes")
+    files = {f"{folder}/{path.name}" for folder in folders for path in (EVENTING / folder).glob("*.yaml")}
+    assert sorted(listed) == sorted({"broker.yaml", *files})
+
+
+def test_every_trigger_says_how_it_is_delivered_and_why() -> None:
+    said = {"retry", "backoffPolicy", "backoffDelay", "timeout", "deadLetterSink"}
+    for path in (EVENTING / "triggers").glob("*.yaml"):
+        written = path.read_text(encoding="utf-8")
+        assert set(yaml.safe_load(written)["spec"]["delivery"]) == said, path.name
+        assert written.startswith("# "), f"{path.name} does not say why"
+
+
+def test_a_function_may_work_for_as_long_as_its_deliveries_wait_and_is_given_time_between_them() -> None:
+    for trigger in FOUND.triggers:
+        assert trigger.delivery.retry > 0 and trigger.delivery.backoff_delay > 0, trigger.name
+        (limit,) = re.findall(r"\n      timeoutSeconds: (\d+)\n", _base(trigger.subscriber.service))
+        assert trigger.delivery.timeout <= int(limit), trigger.name
+
+
+def _base(service: str) -> str:
+    return (ROOT / "knative" / "base" / f"{service}.yaml").read_text(encoding="utf-8")
+
+
+def test_the_broker_is_open_to_every_source_and_every_sink_binding_and_to_nobody_else() -> None:
+    policy = yaml.safe_load((EVENTING / "components" / "oidc" / "broker.eventpolicy.yaml").read_text(encoding="utf-8"))
+    named = {(end["ref"]["kind"], end["ref"]["name"]) for end in policy["spec"]["from"]}
+    files = [*(EVENTING / "sources").glob("*.yaml"), *(ROOT / "knative" / "base").glob("*.yaml")]
+    found = [each for path in files for each in yaml.safe_load_all(path.read_text(encoding="utf-8"))]
+    group = "sources.knative.dev/"
+    made = [each for each in found if each.get("apiVersion", "").startswith(group)]
+    senders = {(each["kind"], each["metadata"]["name"]) for each in made}
+    assert named == senders
 
 
 def test_there_is_a_ping_source_and_it_is_heard() -> None:

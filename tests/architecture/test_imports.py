@@ -39,14 +39,15 @@ DOORS: dict[str, tuple[str, ...]] = {
     "kubernetes": ("shared/kubernetes/",),
     "urllib3": (
         "shared/kubernetes/",
+        "shared/discord/",
+        "shared/cli/discord.py",  # posts as Discord does
         "shared/local/demo/story.py",  # the demo is a client from outside
     ),
     "openai": ("shared/embeddings/",),
     "obstore": ("shared/artifacts/",),
     "nacl": (
         "functions/discord_interaction/signature.py",
-        "shared/local/state.py",  # makes the test key pair of a twin
-        "shared/local/demo/inputs.py",  # signs as Discord does
+        "shared/local/discord.py",  # makes test keys, and signs as Discord does
     ),
     "google": (
         "shared/events/protobuf/",
@@ -62,12 +63,16 @@ DOORS: dict[str, tuple[str, ...]] = {
         "functions/codex_intake/doors.py",
         "functions/codex_intake/questions.py",
         "functions/codex_intake/views.py",
+        "functions/discord_interaction/door.py",
+        "functions/discord_interaction/events.py",
+        "functions/memory_query/asking.py",
         *(f"functions/{function}/main.py" for function in FUNCTIONS),
     ),
     "functions_framework": tuple(f"functions/{function}/main.py" for function in FUNCTIONS),
     "msgspec": (
         "shared/embeddings/openai.py",  # thousands of numbers a text
         "shared/events/catalogue.py",
+        "shared/local/event_documents.py",  # the schemas of these
         "shared/web/",
         "shared/postgres/reports.py",  # many events become one parameter
         "shared/postgres/tasks.py",  # many tasks become one parameter

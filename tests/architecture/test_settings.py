@@ -26,7 +26,7 @@ def _default(value: object) -> str:
         return "required"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    return f"`{value}`" if value and isinstance(value, str | int | Path) else "none"
+    return f"`{value}`" if value and isinstance(value, str | int | float | Path) else "none"
 
 
 def settings_table() -> str:

@@ -9,10 +9,9 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
+from tests.architecture.statements import STATEMENT, numbered
 from tests.architecture.tree import dotted, modules, tree
 
-_STATEMENT = re.compile(r"\s*(--[^\n]*\s+)*(SELECT|INSERT|UPDATE|DELETE|WITH|CREATE|ALTER|DROP|TRUNCATE)\s")
-_PLACEHOLDER = re.compile(r"%(?:\((\w+)\))?s|%%")
 # What changes the schema outside of migrations, and why it may.
 _DEFINITION = re.compile(r"\s*(CREATE|ALTER|DROP|TRUNCATE)\s")
 DEFINITIONS = {
@@ -20,6 +19,9 @@ DEFINITIONS = {
     "shared/postgres/migrations.py": r"CREATE TABLE IF NOT EXISTS public\.facteur_migrations .*",
     # The demo and the tests make databases of their own, which have no schema yet.
     "shared/postgres/scratch.py": r"(CREATE|DROP) DATABASE .*",
+    # Roles belong to the server, and their passwords and timeouts to no file.
+    "shared/postgres/roles.py": r"CREATE ROLE .*",
+    "shared/postgres/grants.py": r"ALTER ROLE .*",
     # Which models are in use, and have rows enough for an index, no migration can know.
     "shared/postgres/memory_indexes.py": r"(CREATE|DROP) INDEX CONCURRENTLY .*",
 }
@@ -35,7 +37,7 @@ def _literals(path: str) -> Iterator[Statement]:
     """The strings that begin as SQL does; of an f-string its fixed beginning."""
     parts = {id(part) for node in ast.walk(tree(path)) if isinstance(node, ast.JoinedStr) for part in node.values}
     for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in parts and _STATEMENT.match(_text(node)):
+        if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in parts and STATEMENT.match(_text(node)):
             yield Statement(path, node.lineno, _text(node))
 
 
@@ -51,7 +53,7 @@ def _constants() -> Iterator[Statement]:
         for node in tree(path).body:
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 value = getattr(module, node.targets[0].id)
-                if isinstance(value, str) and _STATEMENT.match(value):
+                if isinstance(value, str) and STATEMENT.match(value):
                     yield Statement(path, node.lineno, value)
 
 
@@ -61,19 +63,6 @@ LITERALS = [statement for path in modules("functions", "shared", "migrations") f
 
 def _where(statement: Statement) -> str:
     return f"{statement.where}:{statement.line}"
-
-
-def _numbered(sql: str) -> str:
-    """The statement with `$n` for each placeholder, one number for one name."""
-    names: dict[str, int] = {}
-
-    def number(match: re.Match[str]) -> str:
-        if match[0] == "%%":
-            return "%"
-        name = match[1] or f"#{len(names)}"
-        return f"${names.setdefault(name, len(names) + 1)}"
-
-    return _PLACEHOLDER.sub(number, sql)
 
 
 @pytest.fixture
@@ -88,7 +77,7 @@ def test_every_statement_fits_the_migrated_schema(connection: psycopg.Connection
     for where, sql in statements.items():
         if _DEFINITION.match(sql):
             continue
-        answer = connection.pgconn.prepare(b"", _numbered(sql).encode())
+        answer = connection.pgconn.prepare(b"", numbered(sql).encode())
         if answer.status != psycopg.pq.ExecStatus.COMMAND_OK:
             misfits.append(f"{where}: {answer.error_message.decode()}")
     assert len(statements) > 30

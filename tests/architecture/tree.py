@@ -1,6 +1,7 @@
 """The project's own source, as the tests of this folder read it."""
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,11 @@ def modules(*places: str) -> list[str]:
 
 def text(path: str) -> str:
     return (ROOT / path).read_text(encoding="utf-8")
+
+
+def targets() -> set[str]:
+    """What can be made."""
+    return set(re.findall(r"^([a-z0-9-]+):", text("Makefile"), re.MULTILINE))
 
 
 @cache
@@ -56,6 +62,13 @@ def is_protocol(node: ast.ClassDef) -> bool:
 def use_cases(function: str) -> list[str]:
     """The files of a function that declare what they need as Protocols."""
     return [path for path in modules(f"functions/{function}") if any(map(is_protocol, classes(path)))]
+
+
+def code(function: str) -> list[str]:
+    """The files of a function, and the use cases that it shares with others: what makes events, but no catalogue."""
+    own = modules(f"functions/{function}")
+    shared = [path for path in modules("shared/events") if "shared.events.catalogue.announce" in imports(path)]
+    return own + [path for path in shared if any(dotted(path) in imports(user) for user in own)]
 
 
 def kebab(function: str) -> str:

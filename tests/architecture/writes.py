@@ -1,21 +1,29 @@
-"""Which tables a function writes, followed from its code through the methods it calls to their SQL."""
+"""The SQL of a function, followed from its code through the methods it calls; and the tables that it writes."""
 
 import ast
 import importlib
 import re
+from collections.abc import Iterator
 from functools import cache
 
-from tests.architecture.tree import classes, dotted, imports, modules, tree
+from tests.architecture.tree import classes, code, dotted, imports, modules, tree
 
 _WRITE = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM)\s+codex_kb\.(\w+)")
+_ANNOUNCERS = {"shared.events.announcer.Announcer", "shared.events.announcer.BackgroundAnnouncer"}
 
 
 def written_tables(function: str) -> set[str]:
-    """Methods are found by name among those of the adapters that the function imports."""
-    files = modules(f"functions/{function}")
+    return {table for text in spoken_sql(function) for table in _WRITE.findall(text)}
+
+
+@cache
+def spoken_sql(function: str) -> frozenset[str]:
+    """Statements and parts of statements. Methods are found by name among those of the adapters that are imported."""
+    files = code(function)
     imported = {name for path in files for name in imports(path)}
     attributes = {node.attr for path in files for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)}
-    if "shared.events.announcer.Announcer" in imported:
+    attributes.add("__init__")
+    if _ANNOUNCERS & imported:
         attributes.add("remove")  # what the announcer asks of the outbox
     called = [
         f"{dotted(path)}.{adapter.name}.{method.name}"
@@ -25,11 +33,10 @@ def written_tables(function: str) -> set[str]:
         for method in adapter.body
         if isinstance(method, ast.FunctionDef) and method.name in attributes
     ]
-    return _tables(called)
+    return frozenset(_followed(called))
 
 
-def _tables(called: list[str]) -> set[str]:
-    tables: set[str] = set()
+def _followed(called: list[str]) -> Iterator[str]:
     seen: set[str] = set()
     while called:
         name = called.pop()
@@ -37,10 +44,15 @@ def _tables(called: list[str]) -> set[str]:
             continue
         seen.add(name)
         module, spoken = _routines()[name]
-        constants = (getattr(importlib.import_module(module), word, None) for word in spoken)
-        tables.update(*(_WRITE.findall(constant) for constant in constants if isinstance(constant, str)))
+        for word in spoken:
+            constant = getattr(importlib.import_module(module), word, None)
+            yield from _texts(constant)
         called += [f"{module}.{word}" for word in spoken] + [f"shared.postgres.{word}" for word in spoken]
-    return tables
+
+
+def _texts(constant: object) -> list[str]:
+    parts = constant.values() if isinstance(constant, dict) else [constant]
+    return [part for part in parts if isinstance(part, str)]
 
 
 @cache

@@ -1,4 +1,7 @@
-"""The yardstick of `make bench-start`: a bare Functions Framework hello world under the same server."""
+"""The yardstick of benches: a bare Functions Framework handler under the same server.
+
+`python -m tests.bench.bare PORT [FOLDER]`: hello world, or the handler in another folder beside this file.
+"""
 
 import importlib
 import sys
@@ -11,8 +14,9 @@ from granian.server import Server
 
 
 def application(*_: Any) -> Any:
+    folder = sys.argv[2] if len(sys.argv) > 2 else "hello"
     create_app: Callable[..., Any] = importlib.import_module("functions_framework").create_app
-    return create_app("handle", str(Path(__file__).parent / "hello" / "main.py"), "http")
+    return create_app("handle", str(Path(__file__).parent / folder / "main.py"), "http")
 
 
 if __name__ == "__main__":

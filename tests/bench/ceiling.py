@@ -18,11 +18,11 @@ from shared.domain.token import Caller
 from shared.events.catalogue import TaskAccepted, announce
 from shared.events.protobuf.proompteng.froussard.v1.codex_task_pb2 import CodexTask
 from shared.local.servers.postgres import binaries
+from shared.local.state import free_port
 from shared.postgres import tasks
 from shared.telemetry import new_traceparent
 from tests.bench.load import EXAMPLE
 from tests.bench.start import await_ok
-from tests.component.functions import free_port
 
 _DELIVERY = "delivery-of-the-bench"
 # pgbench makes these anew for each transaction; the rest is the example's.

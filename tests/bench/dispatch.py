@@ -31,12 +31,13 @@ from shared.domain.ids import run_id
 from shared.events import codec
 from shared.events.catalogue import TaskAccepted, TaskPrepared, announce
 from shared.local.servers.postgres import Postgres
+from shared.local.state import free_port
 from shared.postgres.database import Database
 from shared.postgres.migrations import migrate
 from shared.postgres.tasks import PgTasks
 from tests.cluster.api import Api
 from tests.cluster.stage import ClusterStage, cluster_stage
-from tests.component.functions import Function, free_port, running, settings
+from tests.component.functions import Function, running, settings
 from tests.integration.postgres.conftest import request
 
 AT_ONCE = (1, 8, 32)

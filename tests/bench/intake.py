@@ -23,9 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 from shared.local.servers.postgres import Postgres
+from shared.local.state import free_port
 from shared.postgres.migrations import migrate
 from tests.bench import ceiling
-from tests.component.functions import Function, await_health, end, free_port, settings, start
+from tests.component.functions import Function, await_health, end, settings, start
 
 GOAL = 0.7
 

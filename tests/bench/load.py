@@ -49,6 +49,10 @@ class Load:
         body = self._task.SerializeToString() + _ID_FIELD + delivery
         return b"%sContent-Length: %d\r\n\r\n%s" % (self._head, len(body), body)
 
+    def is_good(self, head: bytes, _body: bytes) -> bool:
+        """Whether an answer is the one that was hoped for."""
+        return head.startswith(b"HTTP/1.1 20")
+
 
 class Connection(asyncio.Protocol):
     """One request after the other, until the time is up."""
@@ -70,7 +74,7 @@ class Connection(asyncio.Protocol):
         if not end or len(body) < _content_length(head):
             return
         self._load.taken.append(time.perf_counter() - self._began)
-        self._load.failed += not head.startswith(b"HTTP/1.1 20")
+        self._load.failed += not self._load.is_good(head, body)
         self._answer = b""
         self._send()
 
@@ -92,10 +96,10 @@ def _content_length(head: bytes) -> int:
     return int(rest.partition(b"\r\n")[0] or 0)
 
 
-async def main() -> None:
+async def main(kind: type[Load] = Load) -> None:
     url, connections, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
     loop = asyncio.get_running_loop()
-    load = Load(url, seconds)
+    load = kind(url, seconds)
     began = time.perf_counter()
     made = [await loop.create_connection(lambda: Connection(load), load.host, load.port) for _ in range(connections)]
     await asyncio.gather(*(protocol.done for _, protocol in made))

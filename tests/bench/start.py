@@ -19,8 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from shared.local.servers.postgres import Postgres
+from shared.local.state import free_port
 from shared.postgres.migrations import migrate
-from tests.component.functions import FUNCTIONS, free_port, settings
+from tests.component.functions import FUNCTIONS, settings
 
 BARE = "bare hello world"
 GOAL = 1.3

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from shared.local.twin import FUNCTIONS
+from shared.local.children import FUNCTIONS
 from shared.local.watchdog import TWIN_ID, members
 from tests.flow.conftest import OWN
 from tests.integration.local.waiting import left

@@ -1,18 +1,13 @@
 """A thousand deliveries, ten times each, in any order, to three processes of codex-intake that are killed meanwhile."""
 
 import contextlib
-import itertools
-import os
 import random
-import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -23,46 +18,13 @@ from shared.events.catalogue import TaskAccepted, announce
 from shared.events.protobuf.proompteng.froussard.v1.codex_task_pb2 import CODEX_TASK_STAGE_IMPLEMENTATION, CodexTask
 from shared.postgres.scratch import scratch_database
 from tests.chaos.fire import moments
-from tests.component.functions import Function, authorised, await_health, settings, sink, start
+from tests.chaos.fleet import fleet, killing
+from tests.component.functions import Function, authorised, settings, sink
 
 TASKS, TIMES, ISSUES, THREADS = 1000, 10, 500, 16
 SECONDS = 100
 # What a sender tries again: 409 is a delivery in flight, 5xx a function or server that is away.
 AGAIN = {409, 500, 502, 503, 504}
-
-
-class Fleet:
-    """Three processes on one database, each with its port for ever."""
-
-    def __init__(self, env: Mapping[str, str], folder: Path) -> None:
-        self._env = env
-        self._folder = folder
-        self.functions = [start("codex-intake", env, folder / f"log-{n}") for n in range(3)]
-        self.kills = 0
-
-    def kill(self, n: int) -> None:
-        """SIGKILL to the process and its worker, and a new one in its place."""
-        killed = self.functions[n]
-        end_at_once(killed)
-        self.functions[n] = start("codex-intake", self._env, killed.log, urlsplit(killed.url).port)
-        self.kills += 1
-
-
-def end_at_once(function: Function) -> None:
-    os.killpg(function.process.pid, signal.SIGKILL)
-    function.process.wait()
-
-
-@contextmanager
-def fleet(env: Mapping[str, str], folder: Path) -> Iterator[Fleet]:
-    fleet = Fleet(env, folder)
-    try:
-        for function in fleet.functions:
-            await_health(function)
-        yield fleet
-    finally:
-        for function in fleet.functions:
-            end_at_once(function)
 
 
 class Sender:
@@ -115,18 +77,14 @@ def test_a_thousand_deliveries_posted_ten_times_under_fire_are_stored_and_announ
     posts = [number for number in range(TASKS) for _ in range(TIMES)]
     chance.shuffle(posts)
     bodies = [body(number) for number in range(TASKS)]
-    began, over = time.monotonic(), threading.Event()
+    began = time.monotonic()
     with ExitStack() as stack:
         dsn = stack.enter_context(scratch_database(postgres_server, migrated_template))
         broker = stack.enter_context(sink())
-        processes = stack.enter_context(fleet(settings(dsn, broker.url, tmp_path), tmp_path))
-        fire = threading.Thread(target=_kill, args=(processes, chance, over))
-        fire.start()
+        processes = stack.enter_context(fleet("codex-intake", 3, settings(dsn, broker.url, tmp_path), tmp_path))
         send = Sender(processes.functions, chance)
-        with ThreadPoolExecutor(THREADS) as threads:
+        with killing(processes, chance), ThreadPoolExecutor(THREADS) as threads:
             answers = list(threads.map(lambda number: send(bodies[number]), posts))
-        over.set()
-        fire.join()
         took = time.monotonic() - began
         assert answers == [str(run_id(delivery(number))) for number in posts]
         _stored_once(dsn)
@@ -141,13 +99,6 @@ def test_a_thousand_deliveries_posted_ten_times_under_fire_are_stored_and_announ
     twice = sum(times - 1 for times in heard.values())
     print(f"{len(posts)} deliveries in {took:.0f} s, {processes.kills} kills, tries {dict(send.tries)};", end=" ")
     print(f"{len(heard)} events at the sink, {twice} of them again, {len(waiting)} left in the outbox")
-
-
-def _kill(processes: Fleet, chance: random.Random, over: threading.Event) -> None:
-    for n in itertools.count():
-        if over.wait(chance.uniform(1.5, 3.5)):
-            return
-        processes.kill(n % 3)
 
 
 def _stored_once(dsn: str) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.local.twin import FUNCTIONS
+from shared.local.children import FUNCTIONS
 from tests.chaos.conftest import Start
 from tests.chaos.fire import await_processes, ended_right, under_way
 

@@ -20,7 +20,7 @@ def test_a_killed_server_costs_time_and_nothing_else(start: Start, name: str) ->
 def test_a_killed_agent_fails_its_task_with_a_reason_and_no_other(start: Start) -> None:
     demo = start()
     demo.until("POST")
-    (agent,) = await_processes(demo.twin_id, "agent", 1)
+    agent = await_processes(demo.twin_id, "agent", 1)[0]
     time.sleep(moments("agent").uniform(0, 0.1))
     agent.kill()
     assert demo.end() == 1, demo.said

@@ -15,7 +15,8 @@ import psutil
 
 from shared.events.catalogue import TASK_REQUESTED
 from shared.events.event import Event
-from shared.local.twin import FUNCTIONS, Twin, TwinSettings
+from shared.local.children import FUNCTIONS
+from shared.local.twin import Twin, TwinSettings
 from tests.chaos.fire import MODULES, SERVERS, find, moments
 from tests.flow.laptop import Laptop
 from tests.integration.local.waiting import eventually

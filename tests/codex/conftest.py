@@ -8,13 +8,14 @@ from typing import Protocol
 
 import pytest
 
+from shared.local.state import free_port
 from shared.postgres.database import Database
 from shared.postgres.scratch import scratch_database
 from tests.codex.container import PROMPT, Container
 from tests.codex.program import VARIABLE
-from tests.codex.responses_api import API_KEY, Turn, serving
+from tests.codex.responses_api import API_KEY, Turn, model_of
 from tests.component.conftest import Stage
-from tests.component.functions import Function, await_health, end, free_port, running, settings, sink, start
+from tests.component.functions import Function, await_health, end, running, settings, sink, start
 from tests.component.runner.container import eventually
 
 # The scripted model is tested everywhere, the CLI where `python -m tests.codex run` says which.
@@ -78,7 +79,7 @@ def enter(
     with ExitStack() as stack:
 
         def enter_with(*turns: Turn, prompt: str = PROMPT, reports_to: str = "") -> Container:
-            model = stack.enter_context(serving(*turns))
+            model = stack.enter_context(model_of(*turns))
             container = Container(tmp_path, stage, reports_to or callback.url, memory_query.url, model, prompt)
             stack.callback(container.close)
             entered.append(container)

@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 from uuid import uuid4
 
+from tests.serving import serving
+
 API_KEY = "sk-the-key-of-the-model-that-must-never-be-told"
 PATH = "/v1/responses"
 
@@ -236,7 +238,7 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(*turns: Turn) -> Iterator[Model]:
+def model_of(*turns: Turn) -> Iterator[Model]:
     """A model that listens."""
     scripted = Model(turns)
 
@@ -244,13 +246,9 @@ def serving(*turns: Turn) -> Iterator[Model]:
         model = scripted
 
     server = _Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    scripted.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    try:
-        yield scripted
-    finally:
-        scripted.over.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(server) as url:
+        scripted.url = f"{url}/v1"
+        try:
+            yield scripted
+        finally:
+            scripted.over.set()

@@ -2,7 +2,6 @@
 
 import hashlib
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from tests.codex.conftest import Enter
 from tests.codex.container import GREETING, PROMPT
 from tests.codex.responses_api import API_KEY, Answers, Usage, message, patch, shell, thought
 from tests.component.conftest import Stage
+from tests.serving import serving
 
 WRITE = "\n".join(
     ["*** Begin Patch", "*** Update File: hello.txt", "@@", f"-{GREETING.strip()}", "+changed", "*** End Patch"]
@@ -35,14 +35,8 @@ def refusing_proxy() -> Iterator[tuple[str, list[str]]]:
             """Quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", asked
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(server) as url:
+        yield url, asked
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from shared.local.state import free_port
 from tests.codex.conftest import Enter, start_callback
 from tests.codex.container import GREETING, Container, configure
 from tests.codex.responses_api import Answers, BreaksOff, Fails, Hangs, Refuses, Turn, message, shell
-from tests.component.functions import Function, authorised, await_health, end, free_port
+from tests.component.functions import Function, authorised, await_health, end
 from tests.component.runner.container import eventually
 
 LOOK = Answers([message("I look."), shell("cat hello.txt")])

@@ -10,7 +10,7 @@ from shared.local.servers.postgres import Postgres
 from shared.local.twin import Twin, TwinSettings
 from tests.codex.container import CODEX, configure
 from tests.codex.program import VARIABLE
-from tests.codex.responses_api import API_KEY, Answers, Hangs, Model, message, serving
+from tests.codex.responses_api import API_KEY, Answers, Hangs, Model, message, model_of
 from tests.flow.conftest import OWN
 from tests.flow.laptop import Laptop
 from tests.integration.local.waiting import eventually
@@ -21,7 +21,7 @@ SCRIPT = (Answers([message(LEARNT)]), Answers([message("As before.")]), Hangs())
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[Model]:
-    with serving(*SCRIPT) as model:
+    with model_of(*SCRIPT) as model:
         yield model
 
 
@@ -35,7 +35,7 @@ def laptop(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
     with pytest.MonkeyPatch.context() as environment:
         for name in OWN:
             environment.delenv(name, raising=False)
-        with Twin(TwinSettings(folder / "state", runner_command=command), said=lambda _: None) as info:
+        with Twin(TwinSettings(folder / "state", runner_command=command, holdout_share=0), said=lambda _: None) as info:
             yield Laptop(info)
     Postgres(folder / "state" / "postgres").erase()
 

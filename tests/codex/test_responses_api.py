@@ -16,7 +16,7 @@ from tests.codex.responses_api import (
     Refuses,
     Usage,
     message,
-    serving,
+    model_of,
     shell,
 )
 
@@ -36,7 +36,7 @@ def events(answer: urllib3.BaseHTTPResponse) -> list[Json]:
 
 def test_a_script_is_followed_request_by_request_and_stays_at_its_end() -> None:
     call = shell("ls")
-    with serving(Answers([call]), Answers([message("Well.")], Usage(7, 3, 2, 1))) as model:
+    with model_of(Answers([call]), Answers([message("Well.")], Usage(7, 3, 2, 1))) as model:
         first, *later = (events(ask(model)) for _ in range(3))
         assert [event["type"] for event in first][1:3] == ["response.output_item.added", "response.output_item.done"]
         assert first[2]["item"] == call
@@ -47,7 +47,7 @@ def test_a_script_is_followed_request_by_request_and_stays_at_its_end() -> None:
 
 
 def test_faults_are_those_of_the_api() -> None:
-    with serving(Refuses(429, "not now", retry_after=3), Fails("broken"), BreaksOff([message("Well")])) as model:
+    with model_of(Refuses(429, "not now", retry_after=3), Fails("broken"), BreaksOff([message("Well")])) as model:
         refused = ask(model)
         assert (refused.status, refused.headers["Retry-After"], refused.json()["error"]["message"]) == (
             429,
@@ -70,18 +70,18 @@ WRONG: dict[str, Json] = {
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_what_is_no_request_to_the_api_is_refused_and_kept_for_the_test(wrong: str) -> None:
-    with serving(Answers([message("Well.")])) as model:
+    with model_of(Answers([message("Well.")])) as model:
         assert ask(model, **WRONG[wrong]).status == 400
         assert (len(model.requests), len(model.faults)) == (0, 1)
 
 
 def test_another_key_is_refused() -> None:
-    with serving(Answers([message("Well.")])) as model:
+    with model_of(Answers([message("Well.")])) as model:
         assert ask(model, key="another").status == 400
         assert model.faults == ["the key is wrong"]
 
 
 def test_another_path_is_refused() -> None:
-    with serving(Answers([message("Well.")])) as model:
+    with model_of(Answers([message("Well.")])) as model:
         assert urllib3.request("GET", f"{model.url}/models", retries=False).status == 400
         assert model.faults == ["GET /v1/models is no request for a response"]

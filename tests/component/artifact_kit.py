@@ -16,9 +16,10 @@ from shared.artifacts.files import FileArtifacts
 from shared.artifacts.s3 import S3Artifacts
 from shared.artifacts.settings import S3Settings
 from shared.artifacts.store import store
+from shared.local.state import free_port
 from shared.settings import load
 from tests.component.conftest import Stage, api_tokens
-from tests.component.functions import HTTP, Function, await_health, end, free_port, settings, start
+from tests.component.functions import HTTP, Function, await_health, end, settings, start
 from tests.contract.artifacts.conftest import S3_NAMES
 from tests.contract.artifacts.front import ACCESS_KEY, SECRET_KEY, make_bucket, signed_moto
 

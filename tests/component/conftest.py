@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,9 +25,19 @@ from shared.events.catalogue import PING, TaskAccepted, announce
 from shared.events.event import Event
 from shared.postgres.database import Database, Row
 from shared.postgres.memories import PgMemories
+from shared.postgres.memory_models import PgMemoryModels
 from shared.postgres.scratch import scratch_database
 from shared.postgres.tasks import PgTasks
-from tests.component.functions import API_TOKEN, READ_ONLY_TOKEN, TOKEN_SECRET, Sink, authorised, sink
+from tests.component.functions import (
+    API_TOKEN,
+    PATIENCE,
+    READ_ONLY_TOKEN,
+    TOKEN_SECRET,
+    Function,
+    Sink,
+    authorised,
+    sink,
+)
 from tests.contract.embedders.direct import Direct, FakeLater
 from tests.integration.postgres.conftest import claim, launch, request
 
@@ -57,7 +68,7 @@ def tick() -> Event:
     return Event(str(uuid4()), "/apis/v1/namespaces/default/pingsources/tick", PING)
 
 
-def until(true: Callable[[], object], seconds: float = 15) -> None:
+def until(true: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Waits for something that happens by itself."""
     deadline = time.monotonic() + seconds
     while not true():
@@ -72,9 +83,9 @@ class Stage:
     dsn: str
     database: Database
 
-    def accept(self, prompt: str = "", **changes: Any) -> UUID:
-        """A new task, as codex-intake leaves it."""
-        delivery = str(uuid4())
+    def accept(self, prompt: str = "", delivery: str = "", **changes: Any) -> UUID:
+        """A new task, as codex-intake leaves it; its id follows from the delivery, where one is given."""
+        delivery = delivery or str(uuid4())
         wanted = request(delivery, **({"prompt": prompt} if prompt else {}), **changes)
         event = announce(TaskAccepted(run_id(delivery)), "codex-intake", None)
         PgTasks(self.database).accept(wanted, event, None)
@@ -100,7 +111,9 @@ class Stage:
     def embed(self, task: UUID, embedder: Embedder | None = None) -> None:
         received = announce(TaskAccepted(task), "codex-intake", None)
         direct = Direct(embedder or OfflineEmbedder())
-        Embed(PgMemories(self.database), direct, FakeLater(), lambda _: None).accepted(task, received, None)
+        PgMemoryModels(self.database).in_use(f"{direct.model}:{direct.dimension}")
+        embed = Embed(PgMemories(self.database), direct, FakeLater(), lambda _: None, lambda: True)
+        embed.accepted(task, received, None)
         self.clear_outbox()
 
     def clear_outbox(self) -> None:
@@ -135,23 +148,57 @@ class Stage:
         return [row["type"].removeprefix("ai.proompteng.codex.") for row in rows]
 
 
-@pytest.fixture(scope="module")
-def stage(postgres_server: str, migrated_template: str) -> Iterator[Stage]:
-    """A database for the tests of one module."""
+_WAITS = """
+SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+WHERE NOT granted AND relation = 'codex_kb.ideas'::regclass AND datname = current_database()
+"""
+
+
+@contextmanager
+def in_flight(function: Function, dsn: str) -> Iterator[list[int]]:
+    """codex-intake stores a task for as long as the block lasts; its status is in the list afterwards."""
+    answers: list[int] = []
+
+    def ask() -> None:
+        answers.append(function.post("/v1/codex/tasks", b'{"prompt": "in flight"}', authorised()).status)
+
+    with psycopg.connect(dsn) as other:
+        other.execute("LOCK TABLE codex_kb.ideas IN EXCLUSIVE MODE")
+        asking = threading.Thread(target=ask)
+        asking.start()
+        until(lambda: other.execute(_WAITS).fetchall())
+        yield answers
+    asking.join()
+
+
+@contextmanager
+def _stage(postgres_server: str, migrated_template: str) -> Iterator[Stage]:
     with scratch_database(postgres_server, migrated_template) as dsn:
         database = Database(dsn)
         yield Stage(dsn, database)
         database.close()
 
 
+@pytest.fixture(scope="module")
+def stage(postgres_server: str, migrated_template: str) -> Iterator[Stage]:
+    """A database for the tests of one module."""
+    with _stage(postgres_server, migrated_template) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def openai_stage(postgres_server: str, migrated_template: str) -> Iterator[Stage]:
+    """Another one, which begins with the model of a key: each database has one model in use."""
+    with _stage(postgres_server, migrated_template) as stage:
+        yield stage
+
+
 @pytest.fixture
-def announced(stage: Stage) -> Iterator[None]:
+def announced(stage: Stage, broker: Sink) -> Iterator[None]:
     """What a test made intake publish arrives before the next test begins."""
     yield
-    try:
-        until(lambda: not stage.rows("SELECT FROM codex_kb.outbox"), seconds=1)
-    except AssertionError:
-        stage.clear_outbox()  # the broker of this test was away
+    until(lambda: broker.refused or not stage.rows("SELECT FROM codex_kb.outbox"))
+    stage.clear_outbox()
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +212,7 @@ def broker(module_sink: Sink) -> Iterator[Sink]:
     """The broker of the module's function, empty, and well again after each test."""
     module_sink.events.clear()
     yield module_sink
-    module_sink.status, module_sink.delay = 202, 0
+    module_sink.status, module_sink.delay, module_sink.refused = 202, 0, 0
 
 
 @pytest.fixture(scope="module")

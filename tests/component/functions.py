@@ -4,10 +4,8 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,13 +19,18 @@ from nacl.signing import SigningKey
 import shared.local
 from shared.events import codec
 from shared.events.event import Event
+from shared.local.state import free_port
+from tests.component.roles import in_its_role
+from tests.serving import serving
 
 FUNCTIONS = ("discord-interaction", "codex-intake", "dispatcher", "callback", "embedder", "memory-query")
 API_TOKEN = "an-api-token-that-must-never-be-logged"
 READ_ONLY_TOKEN = "a-token-that-may-only-read"
 TOKEN_SECRET = "the-key-of-task-tokens-that-must-never-be-logged"
+# Seconds after which a test gives up; what has to be faster says so itself.
+PATIENCE = 60
 DISCORD = SigningKey(b"\x07" * 32)
-HTTP = urllib3.PoolManager(retries=False, timeout=15)
+HTTP = urllib3.PoolManager(retries=False, timeout=PATIENCE)
 # A server that refuses a body may close: the next request is not to find that connection.
 POLICY = Path(shared.local.__file__).with_name("policy.yaml")
 _ONCE = {"Connection": "close"}
@@ -78,15 +81,12 @@ def settings(dsn: str, sink: str, folder: Path, redis_url: str = "redis://127.0.
         "FACTEUR_JOBS_DIR": str(folder / "jobs"),
         "FACTEUR_RUNNER_COMMAND": '["true"]',
         "FACTEUR_POLICY_FILE": str(POLICY),
+        # What is shown does not depend on the ids of tasks.
+        "FACTEUR_MEMORY_HOLDOUT_SHARE": "0",
         "FACTEUR_DISCORD_PUBLIC_KEY": DISCORD.verify_key.encode().hex(),
+        "FACTEUR_DISCORD_APPLICATION_ID": "1200000000000000000",
+        "FACTEUR_DISCORD_API_URL": "http://127.0.0.1:1",
     }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def start(name: str, env: Mapping[str, str], log: Path, port: int | None = None) -> Function:
@@ -100,7 +100,7 @@ def start(name: str, env: Mapping[str, str], log: Path, port: int | None = None)
     with log.open("ab") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "shared.web.serve", name],
-            env={**base, **env, "FACTEUR_SERVER_LISTEN_ADDRESS": f"127.0.0.1:{port}"},
+            env={**base, **in_its_role(name, env), "FACTEUR_SERVER_LISTEN_ADDRESS": f"127.0.0.1:{port}"},
             stdout=out,
             stderr=out,
             start_new_session=True,
@@ -108,7 +108,7 @@ def start(name: str, env: Mapping[str, str], log: Path, port: int | None = None)
     return Function(f"http://127.0.0.1:{port}", process, log)
 
 
-def await_health(function: Function, seconds: float = 20) -> None:
+def await_health(function: Function, seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and function.process.poll() is None:
         try:
@@ -147,6 +147,7 @@ class Sink:
     url: str = ""
     status: int = 202
     delay: float = 0
+    refused: int = 0
     events: list[Event] = field(default_factory=list)
 
     def types(self) -> list[str]:
@@ -161,9 +162,12 @@ def sink() -> Iterator[Sink]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             time.sleep(taken.delay)
-            if taken.status < 300:
+            status = taken.status
+            if status < 300:
                 taken.events.append(codec.decode_one(dict(self.headers), body))
-            self.send_response(taken.status)
+            else:
+                taken.refused += 1
+            self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -171,12 +175,5 @@ def sink() -> Iterator[Sink]:
             """Quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Ingress)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    taken.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with serving(server) as taken.url:
         yield taken
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -3,13 +3,14 @@
 import json
 import ssl
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from tests.serving import serving
 
 OWN_TOKEN = "the-token-of-the-function's-own-account"
 AUDIENCE = "facteur"
@@ -101,11 +102,5 @@ def kubernetes_api(folder: Path, tls: bool = False) -> Iterator[KubernetesApi]:
         context.load_cert_chain(folder / "ca.crt", folder / "tls.key")
         server.socket = context.wrap_socket(server.socket, server_side=True)
     api.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield api
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -17,6 +17,7 @@ from shared.artifacts.links import FileLinks
 from shared.domain.artifact import MAX_PART, MAX_SIZE, Piece, key
 from shared.domain.errors import NotFound
 from shared.domain.task_token import mint_task_token
+from shared.local.state import free_port
 from shared.runner.artifacts import PART, Leaving, measure
 from shared.runner.client import Client
 from tests.component.artifact_kit import Kit, Run, bucket, kit, measured, put
@@ -27,7 +28,6 @@ from tests.component.functions import (
     TOKEN_SECRET,
     Sink,
     authorised,
-    free_port,
     running,
     settings,
 )

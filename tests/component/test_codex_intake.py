@@ -20,6 +20,7 @@ from shared.events import codec
 from shared.events.catalogue import KAFKA_RECORD, TASK_REQUESTED
 from shared.events.event import Event
 from shared.events.protobuf.proompteng.froussard.v1.codex_task_pb2 import CodexTask, CodexTaskStage
+from shared.local.state import free_port
 from tests.component.conftest import COLLEAGUE_TOKEN, STRANGER_TOKEN, Stage, api_tokens, until
 from tests.component.functions import (
     HTTP,
@@ -28,7 +29,6 @@ from tests.component.functions import (
     Function,
     Sink,
     authorised,
-    free_port,
     running,
     settings,
 )
@@ -453,6 +453,7 @@ def test_a_slow_broker_does_not_make_the_caller_wait_for_it(intake: Function, st
     assert took < 3.5
     assert stage.outbox(UUID(json.loads(answer.data)["taskId"])) == ["task.accepted.v1"]
     until(lambda: broker.events)  # It had the event all the same; the relay's repeat will be harmless.
+    stage.clear_outbox()
 
 
 def test_a_request_after_the_broker_is_gone_for_good_is_accepted(stage: Stage, folder: Path) -> None:
@@ -460,3 +461,4 @@ def test_a_request_after_the_broker_is_gone_for_good_is_accepted(stage: Stage, f
     with running("codex-intake", env, folder / "log-no-broker") as function:
         assert submit(function, None, {"prompt": "no broker at all"}).status == 202
         assert HTTP.request("GET", f"{function.url}/readyz").status == 200
+    stage.clear_outbox()

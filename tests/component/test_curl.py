@@ -11,9 +11,10 @@ from uuid import UUID
 import pytest
 
 from shared.domain.run import RunState
+from shared.local.state import free_port
 from tests.architecture.markdown import fences
 from tests.component.conftest import Stage
-from tests.component.functions import Function, Sink, await_health, end, free_port, running, settings, start
+from tests.component.functions import Function, Sink, await_health, end, running, settings, start
 
 pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl here")
 PROMPT = 'Say "hello"\n\tand mind the \\ and the é.'

@@ -1,29 +1,33 @@
 """memory-query over HTTP: what earlier tasks left, for those who may see it, with or without vectors."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import redis
 from urllib3 import BaseHTTPResponse
 
 from shared.domain.task import Target
 from shared.domain.task_token import mint_task_token
 from shared.embeddings.offline import OfflineEmbedder
 from shared.embeddings.openai import OpenAIEmbedder
+from shared.local.state import free_port
+from shared.redis.connection import Connection
+from shared.redis.pace import RedisPace
 from tests.component.conftest import COLLEAGUE_TOKEN, NO_PROXY, STRANGER_TOKEN, Stage, api_tokens
 from tests.component.functions import (
     READ_ONLY_TOKEN,
     TOKEN_SECRET,
     Function,
     authorised,
-    free_port,
     running,
     settings,
 )
-from tests.contract.embedders.openai_server import KEY, OpenAIServer, openai_server
+from tests.contract.embedders.openai_server import KEY, Answer, OpenAIServer, openai_server, well
 
 OFFLINE = "facteur-offline-lexical-v1:512"
 ZIGGURAT = "Repair the ziggurat drainage pumps"
@@ -97,7 +101,15 @@ def test_a_run_asks_for_what_is_near_its_own_prompt(
         "tags": [],
         "outcome": "prepared",
     }
-    assert (result["provenance"]["taskId"], result["provenance"]["kind"]) == (str(earlier["pumps"]), "prompt")
+    provenance = {name: result["provenance"][name] for name in ("taskId", "kind", "source", "trust", "attempt")}
+    assert provenance == {
+        "taskId": str(earlier["pumps"]),
+        "kind": "prompt",
+        "source": "prompt",
+        "trust": "caller",
+        "attempt": None,
+    }
+    assert result["provenance"].keys() == {*provenance, "memoryId", "createdAt"}
     (row,) = exposed(stage, run[0])
     assert (row["attempt"], row["channel"], row["rank"]) == (1, "query", 1)
     assert row["memory_id"] == result["provenance"]["memoryId"]
@@ -234,53 +246,125 @@ def api() -> Iterator[OpenAIServer]:
         yield server
 
 
+@pytest.fixture
+def unheard(redis_url: str) -> Iterator[str]:
+    """A Redis that knows of no pause and of no vector, and of none afterwards."""
+    redis.Redis.from_url(redis_url).flushall()
+    yield redis_url
+    redis.Redis.from_url(redis_url).flushall()
+
+
 def openai(env: dict[str, str], base_url: str) -> dict[str, str]:
     return env | {"OPENAI_API_KEY": KEY, "OPENAI_EMBEDDING_DIMENSION": "64", "OPENAI_BASE_URL": base_url, **NO_PROXY}
 
 
-def test_a_question_is_embedded_once_even_by_another_process(
-    stage: Stage, run: Run, api: OpenAIServer, folder: Path, redis_url: str
-) -> None:
+@pytest.fixture(scope="module")
+def paid(openai_stage: Stage, api: OpenAIServer) -> dict[str, UUID]:
+    """What there is to remember where the API makes the vectors."""
     client = OpenAIEmbedder(KEY, api.base_url, "text-embedding-3-large", 64)
-    known = stage.remember("Known to the other model", client)
+    prompts = {"pumps": f"{ZIGGURAT} before the flood", "tax": "File the quarterly tax return for accountants"}
+    known = {name: openai_stage.remember(prompt, client) for name, prompt in prompts.items()}
     client.close()
-    env = openai(environment(stage, folder, redis_url), api.base_url)
+    return known
+
+
+@pytest.fixture(scope="module")
+def paid_run(openai_stage: Stage, paid: dict[str, UUID]) -> Run:
+    return openai_stage.launch(f"{ZIGGURAT} again")
+
+
+def test_a_question_is_embedded_once_even_by_another_process(
+    openai_stage: Stage, paid: dict[str, UUID], paid_run: Run, api: OpenAIServer, folder: Path, redis_url: str
+) -> None:
+    env = openai(environment(openai_stage, folder, redis_url), api.base_url)
     api.requests.clear()
     for number in range(2):
         with running("memory-query", env, folder / f"log-cache-{number}") as function:
             for _ in range(2):
-                document = answer(ask(function, run, {"text": "a question asked four times"}))
+                document = answer(ask(function, paid_run, {"text": "a question asked four times"}))
                 assert (document["degraded"], document["model"]) == (False, "text-embedding-3-large:64")
-                assert tasks(document) == [str(known)]
+                assert set(tasks(document)) == {str(task) for task in paid.values()}
     assert [request["input"] for request in api.requests] == [["a question asked four times"]]
 
 
 def test_a_credential_in_a_question_is_never_sent_to_the_api(
-    stage: Stage, run: Run, api: OpenAIServer, folder: Path, redis_url: str
+    openai_stage: Stage, paid_run: Run, api: OpenAIServer, folder: Path, redis_url: str
 ) -> None:
     secret = "ghp_" + "a1B2" * 9
     api.requests.clear()
-    with running(
-        "memory-query", openai(environment(stage, folder, redis_url), api.base_url), folder / "log-s"
-    ) as asked:
-        answer(ask(asked, run, {"text": f"why does {secret} not work"}))
+    env = openai(environment(openai_stage, folder, redis_url), api.base_url)
+    with running("memory-query", env, folder / "log-s") as asked:
+        answer(ask(asked, paid_run, {"text": f"why does {secret} not work"}))
     assert secret not in json.dumps(api.requests) + (folder / "log-s").read_text()
     assert "why does" in json.dumps(api.requests)
 
 
 def test_without_the_embedding_api_words_are_compared_and_that_is_said(
-    stage: Stage, run: Run, earlier: dict[str, UUID], folder: Path, redis_url: str
+    openai_stage: Stage, paid_run: Run, paid: dict[str, UUID], folder: Path, unheard: str
 ) -> None:
-    env = openai(environment(stage, folder, redis_url), f"http://127.0.0.1:{free_port()}/v1")
+    env = openai(environment(openai_stage, folder, unheard), f"http://127.0.0.1:{free_port()}/v1")
     with running("memory-query", env, folder / "log-degraded") as function:
-        document = answer(ask(function, run, {"text": "the ziggurat's pumps, and nothing else"}))
+        document = answer(ask(function, paid_run, {"text": "the ziggurat's pumps, and nothing else"}))
         assert document["degraded"] is True
-        assert tasks(document) == [str(earlier["pumps"])]
+        assert tasks(document) == [str(paid["pumps"])]
         assert 0 < document["results"][0]["score"] < 1
-        narrowed = ask(function, run, {"text": "ziggurat", "filters": {"namespace": "office"}})
+        narrowed = ask(function, paid_run, {"text": "ziggurat", "filters": {"namespace": "office"}})
         assert answer(narrowed)["results"] == []
         for odd in ("the of and", "&|!():*<->'\\", "a & b | !c", "🙂"):
-            assert answer(ask(function, run, {"text": odd}))["degraded"] is True
+            assert answer(ask(function, paid_run, {"text": odd}))["degraded"] is True
+
+
+def test_an_api_that_hangs_is_asked_once_and_questions_are_soon_answered_by_words(
+    openai_stage: Stage, paid_run: Run, paid: dict[str, UUID], api: OpenAIServer, folder: Path, unheard: str
+) -> None:
+    env = openai(environment(openai_stage, folder, unheard), api.base_url)
+    api.requests.clear()
+    api.respond = lambda _: Answer(hang=True)
+    try:
+        with running("memory-query", env, folder / "log-hangs") as function:
+            for number in range(3):
+                began = time.monotonic()
+                document = answer(ask(function, paid_run, {"text": f"the ziggurat's pumps, {number}"}))
+                assert (document["degraded"], tasks(document)) == (True, [str(paid["pumps"])])
+                assert time.monotonic() - began < 8, "an API is given 3 seconds"
+    finally:
+        api.respond = well
+    assert len(api.requests) == 1
+
+
+def test_a_pause_that_another_process_was_told_is_kept(
+    openai_stage: Stage, paid_run: Run, paid: dict[str, UUID], api: OpenAIServer, folder: Path, unheard: str
+) -> None:
+    env = openai(environment(openai_stage, folder, unheard), api.base_url)
+    api.requests.clear()
+    RedisPace(Connection(unheard), "text-embedding-3-large:64").failed(60)
+    with running("memory-query", env, folder / "log-paused") as function:
+        document = answer(ask(function, paid_run, {"text": "the ziggurat's pumps"}))
+    assert (document["degraded"], api.requests) == (True, [])
+
+
+def test_a_prompt_that_has_its_vector_is_not_embedded_again(
+    openai_stage: Stage, paid: dict[str, UUID], api: OpenAIServer, folder: Path, unheard: str
+) -> None:
+    env = openai(environment(openai_stage, folder, unheard), api.base_url)
+    api.requests.clear()
+    with running("memory-query", env, folder / "log-known") as function:
+        document = answer(function.get(f"/v1/codex/tasks/{paid['pumps']}/memory", authorised()))
+    assert (document["degraded"], tasks(document)) == (False, [str(paid["tax"])])
+    assert api.requests == []
+
+
+def test_who_has_no_key_for_the_model_in_use_compares_words_and_vectors_that_are_given(
+    openai_stage: Stage, paid_run: Run, paid: dict[str, UUID], folder: Path, redis_url: str
+) -> None:
+    with running("memory-query", environment(openai_stage, folder, redis_url), folder / "log-no-key") as function:
+        document = answer(ask(function, paid_run, {"text": "the ziggurat's pumps, and nothing else"}))
+        assert (document["degraded"], document["model"]) == (True, "text-embedding-3-large:64")
+        assert tasks(document) == [str(paid["pumps"])]
+        document = answer(ask(function, paid_run, {"vector": [1.0] * 64}))
+        assert (document["degraded"], len(document["results"])) == (False, 2)
+        assert ask(function, paid_run, {"vector": [1.0] * 512}).status == 422
+    assert (folder / "log-no-key").read_text().count("facteur memory migrate --to") == 1
 
 
 def test_without_redis_questions_are_still_answered(stage: Stage, run: Run, earlier: Any, folder: Path) -> None:

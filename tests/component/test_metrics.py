@@ -18,6 +18,7 @@ from tests.component.collector import Collector, collecting, labels_of
 from tests.component.conftest import NO_PROXY, Stage, until
 from tests.component.functions import Sink, running, settings
 from tests.contract.embedders.openai_server import KEY, Answer, openai_server, well
+from tests.discord.simulator import discord
 
 PROCESSED = "facteur_command_events_processed_total"
 FAILED = "facteur_command_events_failed_total"
@@ -76,7 +77,8 @@ def test_what_was_counted_arrives_when_the_function_stops(
     assert {metric.name: metric.unit for metric in collector.metrics} == {
         name: instrument.unit
         for name, instrument in INSTRUMENTS.items()
-        if name != LAUNCHES and not name.startswith(("facteur_callback_", "graf_"))
+        if name != LAUNCHES
+        and not name.startswith(("facteur_callback_", "facteur_discord_", "facteur_memory_", "graf_"))
     }
 
 
@@ -94,6 +96,20 @@ def test_calls_of_the_embedding_api_are_timed_and_their_failures_counted(
     assert collector.total("graf_codex_embedding_failures_total", why="throttled") == 1
     (duration,) = collector.points("graf_codex_embedding_duration_ms")
     assert (duration.count, labels_of(duration)) == (2, {})
+
+
+def test_acknowledgements_and_edits_in_discord_are_counted(
+    environment: dict[str, str], collector: Collector, folder: Path
+) -> None:
+    with discord() as app:
+        env = environment | app.settings() | {ENDPOINT: collector.url}
+        with running("discord-interaction", env, folder / "log") as function:
+            answered = app.command(function.url, ["codex", "status"])
+            until(lambda: answered.original.history)
+            app.command(function.url, ["plan"])
+    counts = {labels_of(point)["kind"]: point.count for point in collector.points("facteur_discord_ack_duration_ms")}
+    assert counts == {"command": 2}
+    assert collector.total("facteur_discord_edits_total", outcome="edited") == 1
 
 
 def test_launches_are_counted_by_how_they_ended(

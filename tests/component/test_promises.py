@@ -7,12 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import psycopg
 import pytest
 import urllib3
 
@@ -31,6 +30,9 @@ from shared.events.catalogue import (
 )
 from shared.events.event import Event
 from shared.events.protobuf.proompteng.froussard.v1.codex_task_pb2 import CODEX_TASK_STAGE_IMPLEMENTATION, CodexTask
+from shared.local.state import free_port
+from shared.postgres.migrations import shipped
+from tests.component.conftest import in_flight
 from tests.component.functions import (
     API_TOKEN,
     DISCORD,
@@ -40,8 +42,6 @@ from tests.component.functions import (
     Function,
     authorised,
     await_health,
-    end,
-    free_port,
     running,
     settings,
     sink,
@@ -185,6 +185,20 @@ def test_health_is_up_and_readiness_tells_the_truth(alone: tuple[str, Function])
     assert function.get("/readyz").status == expected
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_new_release_is_not_ready_before_its_migration_has_run(name: str, dsn: str, tmp_path: Path) -> None:
+    last = shipped()[-1][0]
+    with psycopg.connect(dsn, autocommit=True) as owner:
+        owner.execute("DELETE FROM public.facteur_migrations WHERE name = %s", [last])
+    with running(name, settings(dsn, "http://127.0.0.1:1", tmp_path), tmp_path / "log") as function:
+        early = function.get("/readyz")
+        with psycopg.connect(dsn, autocommit=True) as owner:
+            owner.execute("INSERT INTO public.facteur_migrations (name, sha256) VALUES (%s, '')", [last])
+        assert function.get("/readyz").status == 200
+    # An acknowledgement of Discord's needs no database.
+    assert early.status == (200 if name == "discord-interaction" else 503)
+
+
 def test_no_secret_reaches_a_log_or_an_answer(alone: tuple[str, Function]) -> None:
     _, function = alone
     text = function.log.read_text()
@@ -217,19 +231,12 @@ def test_a_taken_port_is_one_clear_sentence(tmp_path: Path) -> None:
 
 
 def test_a_request_in_flight_is_finished_when_the_function_is_told_to_stop(dsn: str, tmp_path: Path) -> None:
-    with sink() as slow:
-        slow.delay = 1.0
-        function = start("codex-intake", settings(dsn, slow.url, tmp_path), tmp_path / "log")
+    with sink() as broker:
+        function = start("codex-intake", settings(dsn, broker.url, tmp_path), tmp_path / "log")
         await_health(function)
-        answers: list[int] = []
-        body = b'{"prompt": "take your time"}'
-        asking = threading.Thread(
-            target=lambda: answers.append(function.post("/v1/codex/tasks", body, authorised()).status)
-        )
-        asking.start()
-        time.sleep(0.4)  # The request has been sent and waits for the broker.
-        assert end(function) == 0
-        asking.join()
+        with in_flight(function, dsn) as answers:
+            function.process.send_signal(signal.SIGTERM)
+        assert function.process.wait(15) == 0
         assert answers == [202]
 
 

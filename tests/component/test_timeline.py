@@ -18,10 +18,11 @@ import pytest
 
 from shared.domain.report import End, Report
 from shared.domain.run import RunState
+from shared.local.state import free_port
 from shared.postgres.database import Database
 from shared.postgres.reports import PgReports
 from shared.postgres.scratch import scratch_database
-from tests.component.conftest import STRANGER_TOKEN, Stage, api_tokens, until
+from tests.component.conftest import STRANGER_TOKEN, Stage, api_tokens, in_flight, until
 from tests.component.functions import (
     API_TOKEN,
     Function,
@@ -29,7 +30,6 @@ from tests.component.functions import (
     authorised,
     await_health,
     end,
-    free_port,
     running,
     settings,
     sink,
@@ -291,17 +291,11 @@ def test_a_function_with_open_streams_stops_at_once_and_finishes_what_it_was_ask
         await_health(function)
         streams = [open_streams.enter_context(follow(function.url, task)) for _ in range(8)]
         assert [stream.next().event for stream in streams] == ["accepted"] * 8
-        answers: list[int] = []
-        body = b'{"prompt": "in flight"}'
-        asking = threading.Thread(
-            target=lambda: answers.append(function.post("/v1/codex/tasks", body, authorised()).status)
-        )
-        asking.start()
-        time.sleep(0.4)
-        told = time.monotonic()
-        assert end(function) == 0
+        with in_flight(function, stage.dsn) as answers:
+            told = time.monotonic()
+            function.process.send_signal(signal.SIGTERM)
+        assert function.process.wait(15) == 0
         assert time.monotonic() - told < 5
-        asking.join()
         assert answers == [202]
         assert [list(stream) for stream in streams] == [[]] * 8
 

@@ -8,7 +8,7 @@ import pytest
 
 from shared.domain.errors import Unavailable
 from shared.kubernetes.token_review import TokenReview
-from tests.component.functions import free_port
+from shared.local.state import free_port
 from tests.component.kubernetes_api import AUDIENCE, OWN_TOKEN, KubernetesApi, jwt, kubernetes_api
 
 BUILDER = "system:serviceaccount:ci:builder"

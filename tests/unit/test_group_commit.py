@@ -46,8 +46,16 @@ def later(threads: ThreadPoolExecutor, commit: GroupCommit[str, str], items: Seq
     futures = []
     for item in items:
         futures.append(threads.submit(commit, item))
-        time.sleep(0.02)
+        while not (futures[-1].done() or came(commit, item)):
+            time.sleep(0.001)
     return futures
+
+
+def came(commit: GroupCommit[str, str], item: str) -> bool:
+    """Whether it waits, or was worked on."""
+    assert isinstance(commit._work, Slow)
+    waits = any(waiting.item == item for waiting in list(commit._queue))
+    return waits or any(item in group for group in commit._work.groups)
 
 
 def test_who_comes_alone_is_served_at_once_and_alone(work: Slow) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from functions.callback.settings import Settings as CallbackSettings
 from functions.memory_query.settings import Settings as MemoryQuerySettings
-from shared.settings import SettingsError, env, http_url, integer, json_value, load, secret, text_list
+from shared.setting_values import http_url, integer, json_value, number, secret, text_list
+from shared.settings import SettingsError, env, load
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,16 @@ def test_what_is_no_address_is_refused(raw: str) -> None:
 def test_what_is_no_number_in_bounds_is_refused(raw: str) -> None:
     with pytest.raises(ValueError, match="from 1 to 10"):
         integer(1, 10)(raw)
+
+
+@pytest.mark.parametrize("raw", ["0.51", "-0.1", "1", ".1", "1e-1", "", "x", "nan", "0.1 ", "\u0660"])
+def test_what_is_no_decimal_number_in_bounds_is_refused(raw: str) -> None:
+    with pytest.raises(ValueError, match=r"from 0 to 0\.5"):
+        number(0, 0.5)(raw)
+
+
+def test_decimal_numbers_are_read_up_to_their_bounds() -> None:
+    assert [number(0, 0.5)(raw) for raw in ("0", "0.125", "0.5", "0.50")] == [0, 0.125, 0.5, 0.5]
 
 
 @pytest.mark.parametrize("raw", ["[]", "[1]", '"text"', "{}", "not json"])

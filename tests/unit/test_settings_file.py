@@ -10,19 +10,9 @@ import pytest
 
 from functions.codex_intake.orchestrator_settings import OrchestratorSettings
 from functions.discord_interaction.settings import Settings as DiscordSettings
-from shared.settings import (
-    CONFIG_FILE,
-    Found,
-    SettingsError,
-    check,
-    env,
-    flag,
-    http_url,
-    integer,
-    load,
-    switch,
-    text_list,
-)
+from shared.setting_values import flag, http_url, integer, switch, text_list
+from shared.settings import CONFIG_FILE, Found, SettingsError, check, env, load
+from tests.component.functions import settings
 
 Write = Callable[[str | bytes], dict[str, str]]
 
@@ -95,7 +85,7 @@ def test_the_earlier_flag_is_true_unless_it_is_denied(write: Write, said: str, m
 def test_the_case_of_names_inside_maps_is_kept(write: Write) -> None:
     environ = write("argo: {parameters: {rawEvent: x, rawevent: y, n: 3}}\nrole_map: {plan: ['123456789012345678']}")
     assert load(OrchestratorSettings, environ).parameters == {"rawEvent": "x", "rawevent": "y", "n": "3"}
-    more = environ | {"K_SINK": "http://b", "FACTEUR_DISCORD_PUBLIC_KEY": "ab" * 32}
+    more = settings("postgresql://h/d", "http://b", Path("/nonexistent")) | environ
     assert load(DiscordSettings, more).role_map.roles == {"plan": {"123456789012345678"}}
 
 

@@ -20,7 +20,7 @@ from shared.local.broker.broker import Broker
 from shared.local.broker.ingress import HEADER_LIMIT
 from shared.local.broker.sender import session
 from shared.local.broker.store import Store, connect
-from shared.settings import http_url
+from shared.setting_values import http_url
 
 log = logging.getLogger("shared.local.broker")
 

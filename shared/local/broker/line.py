@@ -102,7 +102,7 @@ class Line:
             failure = Failure(attempts, answer.status, answer.body[:_ERROR_DATA])
             await patiently(self._store.record, self._trigger.name, entry, failure)
             if not retries.is_final(delivery, attempts, answer.status):
-                await self._pause(max(retries.backoff(delivery, attempts), answer.retry_after))
+                await self._pause(retries.pause(delivery, attempts, answer.status, answer.retry_after))
         return await self._bury(event, failure)
 
     async def _bury(self, event: Event, failure: Failure) -> bool:
@@ -119,8 +119,8 @@ class Line:
             if answer.accepted:
                 return True
             given_up = retries.is_final(delivery, attempts, answer.status)
-            pause = self._slow if given_up else retries.backoff(delivery, attempts)
-            await self._pause(max(pause, answer.retry_after))
+            pause = retries.pause(delivery, attempts, answer.status, answer.retry_after)
+            await self._pause(self._slow if given_up else pause)
         return False
 
     async def _attempt(

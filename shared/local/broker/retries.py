@@ -5,9 +5,9 @@ from email.utils import parsedate_to_datetime
 
 from shared.local.manifests import Delivery
 
-RETRY_AFTER_LIMIT = 60.0
 _BACKOFF_LIMIT = 3600.0
 _RETRIED = frozenset({404, 408, 409, 429})
+_BUSY = frozenset({429, 503})
 
 
 def is_retried(status: int) -> bool:
@@ -20,21 +20,30 @@ def is_final(delivery: Delivery, attempts: int, status: int) -> bool:
     return attempts > delivery.retry or not is_retried(status)
 
 
+def pause(delivery: Delivery, attempts: int, status: int, asked: float) -> float:
+    """Seconds to wait after the given number of attempts (1, 2, ...), of which the last was answered with `status`
+    and a Retry-After of `asked` seconds."""
+    wish = min(asked, delivery.retry_after_max) if status in _BUSY else 0.0
+    return max(backoff(delivery, attempts), wish)
+
+
 def backoff(delivery: Delivery, attempts: int) -> float:
-    """Seconds to wait after the given number of attempts (1, 2, ...)."""
-    factor = attempts if delivery.backoff_policy == "linear" else 2.0 ** (attempts - 1)
+    """Seconds between the attempts of this number (1, 2, ...) and the next; Knative counts them from 0."""
+    if delivery.backoff_policy is None:
+        return 0.0
+    factor = attempts - 1 if delivery.backoff_policy == "linear" else 2.0 ** (attempts - 1)
     return min(delivery.backoff_delay * factor, _BACKOFF_LIMIT)
 
 
 def retry_after(value: str | None, now: datetime) -> float:
-    """Seconds that a Retry-After header asks for, at most RETRY_AFTER_LIMIT; 0 if it is none."""
+    """Seconds that a Retry-After header asks for, 0 if it is none."""
     if not value:
         return 0.0
     if value.isascii() and value.isdigit():
-        return min(float(value), RETRY_AFTER_LIMIT)
+        return float(value)
     try:
         moment = parsedate_to_datetime(value)
     except ValueError:
         return 0.0
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(max((moment - now).total_seconds(), 0.0), RETRY_AFTER_LIMIT)
+    return max((moment - now).total_seconds(), 0.0)

@@ -222,5 +222,13 @@ _MEMORY = {
     "score": 0.5,
     "snippet": "An earlier task renamed the button and ran its tests.",
     "metadata": {"repository": "", "namespaces": [], "resourceKinds": [], "tags": [], "outcome": "succeeded"},
-    "provenance": {"memoryId": "1", "taskId": "1", "kind": "prompt", "createdAt": "2026-01-01T00:00:00+00:00"},
+    "provenance": {
+        "memoryId": "1",
+        "taskId": "1",
+        "kind": "prompt",
+        "source": "prompt",
+        "attempt": None,
+        "trust": "caller",
+        "createdAt": "2026-01-01T00:00:00+00:00",
+    },
 }

@@ -1,25 +1,26 @@
 """The four inputs of the demo, one for each door that a task can come through."""
 
 import json
-import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from google.protobuf import json_format
-from nacl.signing import SigningKey
 
+from functions.discord_interaction.requests import SOURCE
 from shared.domain.ids import event_delivery, run_id, stable_id
 from shared.events import codec
 from shared.events.catalogue import TASK_REQUESTED
 from shared.events.event import Event
 from shared.events.protobuf.proompteng.froussard.v1.codex_task_pb2 import CodexTask
+from shared.local.discord import COMMAND, Person, command, interaction, signed
 
 EXAMPLE = Path(__file__).parents[3] / "eventing" / "examples" / "codex-task.json"
-_INTERACTION = "1299999999999999999"
 _PRODUCER = "/demo/nightly"
+_DEFERRED = 5  # the answer that says: more will follow
 _ABOUT = {"repository": "proompteng/lab", "base": "main"}
 
 
@@ -76,39 +77,22 @@ def cloud_event() -> Input:
 
 
 def discord_command(private_key: str) -> Input:
-    """A slash command, signed as Discord signs it, with the twin's own test key."""
-    options = [
-        {
-            "name": "prompt",
-            "type": 3,
-            "value": "Document how the codex_kb ingestion wiring in Facteur stays idempotent",
-        },
-        *({"name": name, "type": 3, "value": value} for name, value in _ABOUT.items()),
-    ]
-    interaction = {
-        "id": _INTERACTION,
-        "application_id": "1200000000000000000",
-        "type": 2,
-        "token": "demo-interaction-token",
-        "version": 1,
-        "data": {
-            "id": "1",
-            "name": "codex",
-            "type": 1,
-            "options": [{"name": "implement", "type": 1, "options": options}],
-        },
-        "guild_id": "1100000000000000000",
-        "member": {"user": {"id": "1000000000000000000", "username": "demo"}, "roles": []},
-    }
-    body = json.dumps(interaction).encode()
-    timestamp = str(int(time.time()))
-    signature = SigningKey(bytes.fromhex(private_key)).sign(timestamp.encode() + body).signature.hex()
-    headers = {
-        "Content-Type": "application/json",
-        "X-Signature-Timestamp": timestamp,
-        "X-Signature-Ed25519": signature,
-    }
-    return Input("Discord", "/interactions", body, headers, str(stable_id(TASK_REQUESTED, "discord", _INTERACTION)))
+    """A slash command that asks for a task, with the twin's own test key."""
+    return discord_task(private_key, _interaction())
+
+
+def discord_task(private_key: str, document: dict[str, Any]) -> Input:
+    """An interaction that asks for a task, signed now as Discord signs it."""
+    body, headers = signed(private_key, document)
+    event_id = str(stable_id(TASK_REQUESTED, "discord", document["id"]))
+    return Input("Discord", "/interactions", body, headers, event_id)
+
+
+@cache
+def _interaction() -> dict[str, Any]:
+    """Of now, because its card can be shown for 15 minutes; the same for as long as this process runs."""
+    prompt = "Document how the codex_kb ingestion wiring in Facteur stays idempotent"
+    return interaction(COMMAND, command(["codex", "implement"], {"prompt": prompt, **_ABOUT}), Person())
 
 
 def task_id(sent: Input, answer: bytes) -> UUID:
@@ -118,7 +102,6 @@ def task_id(sent: Input, answer: bytes) -> UUID:
     document = json.loads(answer)
     if sent.path != "/interactions":
         return UUID(document.get("taskRunId") or document["taskId"])
-    found = re.search(r"`([0-9a-f-]{36})` is on its way", document["data"]["content"])
-    if not found:
-        raise ValueError("the interaction was not queued")
-    return UUID(found.group(1))
+    if document.get("type") != _DEFERRED or not sent.event_id:
+        raise ValueError("the interaction was not acknowledged")
+    return run_id(event_delivery(SOURCE, sent.event_id))

@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from shared.local.state import free_port
+
 TASK = "0198c5a2-6d1f-7c3e-9a55-3f1f2e4d5c6b"
 TOKEN = "fct_1_" + "k" * 43
 BASE = f"/v1/codex/tasks/{TASK}"
@@ -40,7 +42,7 @@ class Callback:
         self.artifacts: dict[str, dict[str, Any]] = {}
         self.memories: list[dict[str, Any]] = []
         self.questions: list[dict[str, Any]] = []
-        self.port = 0
+        self.port = free_port()
         self._released = threading.Event()
         self._lock = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
@@ -63,7 +65,7 @@ class Callback:
         return [event["content"] for event in self.events.values() if event["eventType"] == kind]
 
     def start(self) -> None:
-        """Listens, on the same port as before if there was one."""
+        """Listens, on the same port every time."""
         callback = self
 
         class Handler(_Handler):
@@ -71,7 +73,6 @@ class Callback:
 
         Handler.callback = callback
         self._server = _Server(("127.0.0.1", self.port), Handler)
-        self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 
@@ -85,14 +86,17 @@ class Callback:
         self._server = self._thread = None
 
     def handle(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        hangs = self.hangs.is_set() or (method == "PUT" and self.store_hangs.is_set())
+        status, retry_after = self.answer_with, self.retry_after
+        # Whoever sees that it came may tell the server to behave otherwise with the next.
         with self._lock:
             self.requests.append((method, path, headers))
-        if self.hangs.is_set() or (method == "PUT" and self.store_hangs.is_set()):
+        if hangs:
             self._released.wait(30)
             return 503, {}, {}
-        if self.answer_with is not None:
-            asked = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
-            return self.answer_with, {"type": "urn:facteur:problem:test"}, asked
+        if status is not None:
+            asked = {} if retry_after is None else {"Retry-After": str(retry_after)}
+            return status, {"type": "urn:facteur:problem:test"}, asked
         with self._lock:
             return self._route(method, path, headers, body)
 

@@ -12,8 +12,9 @@ import pytest
 
 from shared.local.conformance.server import served
 from shared.local.conformance.stand_in import StandIn
+from shared.local.state import free_port
 from tests.component.conftest import Stage
-from tests.component.functions import HTTP, Function, Sink, await_health, end, free_port, settings, start
+from tests.component.functions import HTTP, Function, Sink, await_health, end, settings, start
 
 LINES = {"Content-Type": "application/x-ndjson"}
 GZIP = {"Content-Encoding": "gzip"}

@@ -3,6 +3,8 @@
 import signal
 import time
 
+import pytest
+
 from tests.component.runner.callback_server import Callback
 from tests.component.runner.container import Container, eventually
 
@@ -88,6 +90,31 @@ with Task.from_env() as task:
             assert process.wait() == 143
         assert callback.said("failed") == ["terminated"]
         assert callback.kinds[-1] == "failed"
+
+
+# A finalizer in which SIGTERM arrives: Python ignores what is raised there.
+SWALLOWED = """
+import os, signal
+class Loose:
+    def __del__(self): os.kill(os.getpid(), signal.SIGTERM)
+with Task.from_env() as task:
+    task.progress("working")
+    Loose()
+"""
+
+
+@pytest.mark.parametrize(
+    "next_step",
+    ["", "task.log('on')", "task.memory()", "try: task.log('on')\n    finally: task.progress('cleaning up')"],
+    ids=["the end", "a report", "a question", "a report that is cleaned up after"],
+)
+def test_sigterm_that_got_lost_in_a_finalizer_ends_the_task_at_its_next_step(
+    callback: Callback, container: Container, next_step: str
+) -> None:
+    assert container.run(f"{SWALLOWED}    {next_step}\n") == 143
+    assert callback.kinds == ["progress", *(["progress"] if "finally" in next_step else []), "failed"]
+    assert callback.said("failed") == ["terminated"]
+    assert callback.questions == []
 
 
 def test_the_handler_that_was_there_before_is_back_after_the_block(callback: Callback, container: Container) -> None:

@@ -17,10 +17,13 @@ MANY = "for n in range(0, 1000000, 1000): print('\\n'.join(map(str, range(n, n +
 
 def test_a_million_short_lines_are_few_events_and_little_memory(callback: Callback, container: Container) -> None:
     container.set_deadline(100)
-    program = f"{MANY}\nimport sys, time; print('ready', flush=True); sys.stderr.close(); time.sleep(1)"
+    seen = container.folder / "seen"
+    wait = f"while not os.path.exists({str(seen)!r}): time.sleep(0.05)"
+    program = f"{MANY}\nimport os, sys, time\nprint('ready', flush=True); sys.stderr.close()\n{wait}"
     with wrapped(container, python(program)) as process:
         eventually(lambda: "ready" in logged(callback, "stdout")[-10:], "everything is told", 90)
         peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
+        seen.touch()
         assert process.wait() == 0
     assert logged(callback, "stdout").splitlines() == [*map(str, range(1_000_000)), "ready"]
     assert callback.kinds.count("log") < 600

@@ -19,7 +19,8 @@ from shared.artifacts.links import FileLinks, Links, S3Links
 from shared.artifacts.s3 import S3Artifacts
 from shared.artifacts.settings import S3Settings
 from shared.domain.artifact import Link, Piece, Upload, key
-from tests.component.functions import TOKEN_SECRET, await_health, end, free_port, settings, start
+from shared.local.state import free_port
+from tests.component.functions import TOKEN_SECRET, await_health, end, settings, start
 from tests.contract.artifacts.front import ACCESS_KEY, SECRET_KEY, make_bucket, signed_moto
 
 _HTTP = urllib3.PoolManager(retries=False, timeout=30)

@@ -5,7 +5,6 @@ import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.contract.artifacts.signatures import Refused, Signatures
+from tests.serving import serving
 
 ACCESS_KEY, SECRET_KEY, REGION = "the-access-key", "the-secret-key-that-must-never-be-logged", "us-east-1"
 _SIGNATURES = Signatures(ACCESS_KEY, SECRET_KEY, REGION)
@@ -49,14 +49,8 @@ def signed_moto() -> Iterator[str]:
         threaded=True,
         request_handler=_Quiet,
     )
-    thread = Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(server) as url:
+        yield url
 
 
 class _Quiet(WSGIRequestHandler):

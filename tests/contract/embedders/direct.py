@@ -1,9 +1,10 @@
 """The embedder's role without threads and time: what stands behind it is asked at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from uuid import UUID
 
-from functions.embedder.embed import Outcome
+from functions.embedder.embed import AT_ONCE, Outcome
 from shared.domain.errors import FacteurError
 from shared.embeddings import Embedder
 
@@ -16,12 +17,18 @@ class Direct:
         self.model = embedder.model
         self.dimension = embedder.dimension
         self.paused = 0.0
+        self.most = AT_ONCE
+        self.calls: list[list[str]] = []
 
     def embed(self, texts: Sequence[str], patience: float) -> list[Outcome]:
+        self.calls.append(list(texts))
         return [self._one(text) for text in texts]
 
     def pause(self) -> float:
         return self.paused
+
+    def fitting(self, texts: Sequence[str]) -> int:
+        return min(len(texts), self.most)
 
     def _one(self, text: str) -> Outcome:
         try:
@@ -31,14 +38,27 @@ class Direct:
 
 
 class FakeLater:
-    """The queue of what is tried later; what is put off is due again when the test says so."""
+    """The queue of what is tried later; what is put off is due again when the test says so.
+
+    With `others` another caller is at it.
+    """
 
     def __init__(self) -> None:
         self.waiting: list[UUID] = []
         self.off: list[UUID] = []
+        self.others = False
 
-    def due(self, limit: int) -> list[UUID]:
-        return [task for task in self.waiting if task not in self.off][:limit]
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        yield not self.others
+
+    def take(self, limit: int) -> list[UUID]:
+        taken = [task for task in self.waiting if task not in self.off][:limit]
+        self.off += taken
+        return taken
+
+    def give_back(self, tasks: Sequence[UUID]) -> None:
+        self.off = [task for task in self.off if task not in tasks]
 
     def add(self, tasks: Sequence[UUID]) -> None:
         self.waiting += [task for task in tasks if task not in self.waiting]
@@ -49,6 +69,7 @@ class FakeLater:
 
     def done(self, tasks: Sequence[UUID]) -> None:
         self.waiting = [task for task in self.waiting if task not in tasks]
+        self.give_back(tasks)
 
     def time_goes_by(self) -> None:
         self.off.clear()

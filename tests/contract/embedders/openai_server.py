@@ -1,14 +1,15 @@
 """A real HTTP server that plays the embeddings API: its limits, and the faults it is told to have."""
 
 import json
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Event
 from typing import Any
+
+from tests.serving import serving
 
 KEY = "sk-test-9f8e7d6c5b4a39281706"
 
@@ -93,20 +94,8 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def openai_server() -> Iterator[OpenAIServer]:
     server = OpenAIServer()
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.stopping.set()
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
-
-
-def closed_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-    return port
+    with serving(server):
+        try:
+            yield server
+        finally:
+            server.stopping.set()

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from shared.domain.errors import Rejected, Throttled, Unavailable
-from shared.embeddings import embedder
-from shared.embeddings.openai import OpenAIEmbedder
+from shared.embeddings import configured, embedder
+from shared.embeddings.openai import SETTING_RETRY_SECONDS, OpenAIEmbedder, WrongLength
+from shared.local.state import free_port
 from tests.contract.embedders.openai_server import (
     KEY,
     Answer,
     OpenAIServer,
-    closed_port,
     refusal,
     well,
 )
@@ -44,7 +44,9 @@ def test_the_request_says_key_model_and_dimension(client: OpenAIEmbedder, server
 
 
 def test_with_a_key_the_embedder_is_openais(server: OpenAIServer) -> None:
-    chosen = embedder(KEY, server.base_url, "text-embedding-3-small", 32)
+    name = configured(KEY, "text-embedding-3-small", 32)
+    assert name == "text-embedding-3-small:32"
+    chosen = embedder(name, KEY, server.base_url)
     assert isinstance(chosen, OpenAIEmbedder)
     assert (chosen.model, chosen.dimension) == ("text-embedding-3-small", 32)
     assert len(chosen.embed(["text"])[0]) == 32
@@ -192,6 +194,13 @@ def test_a_wrong_vector_is_never_handed_on(
         client.embed(["one", "two"])
 
 
+def test_vectors_of_another_length_are_told_from_other_faults(client: OpenAIEmbedder, server: OpenAIServer) -> None:
+    server.respond = lambda request: well({**request, "dimensions": 64})
+    with pytest.raises(WrongLength) as failure:
+        client.embed(["text"])
+    assert failure.value.retry_after < SETTING_RETRY_SECONDS
+
+
 @pytest.mark.parametrize(
     "body",
     [b"", b"{", b"null", b"[]", b"{}", b'{"data": 7}', b'{"data": [1]}', b"\xff\xfe", b"[" * 100_000],
@@ -226,7 +235,7 @@ def test_a_server_that_says_nothing_is_given_up(server: OpenAIServer) -> None:
 
 
 def test_a_server_that_is_away_is_unavailable() -> None:
-    client = OpenAIEmbedder(KEY, f"http://127.0.0.1:{closed_port()}/v1", "model", 48)
+    client = OpenAIEmbedder(KEY, f"http://127.0.0.1:{free_port()}/v1", "model", 48)
     with pytest.raises(Unavailable, match="cannot be reached"):
         client.embed(["text"])
     client.close()

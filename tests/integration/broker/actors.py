@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
@@ -22,10 +23,12 @@ from typing import Any, TypeVar
 import yaml
 
 T = TypeVar("T")
+# Seconds after which a test gives up; what has to be faster says so itself.
+PATIENCE = 60.0
 TYPE = "ai.proompteng.codex.task.accepted.v1"
 
 
-def eventually(check: Callable[[], T], seconds: float = 15.0) -> T:
+def eventually(check: Callable[[], T], seconds: float = PATIENCE) -> T:
     """The first true result of `check`, asked until then; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (result := check()):
@@ -99,19 +102,25 @@ class Reply:
 
 
 class Subscriber:
-    """An HTTP server that keeps what it gets. `answer` maps a delivery and its number (1, 2, ...) to a reply."""
+    """An HTTP server that keeps what it gets. `answer` maps a delivery and its number (1, 2, ...) to a reply.
 
-    def __init__(self, answer: Callable[[Delivery, int], Reply] = lambda _delivery, _number: Reply()) -> None:
+    `host` is the address of this machine that it listens on.
+    """
+
+    def __init__(
+        self, answer: Callable[[Delivery, int], Reply] = lambda _delivery, _number: Reply(), host: str = "127.0.0.1"
+    ) -> None:
         self.deliveries: list[Delivery] = []
         self._answer = answer
         self._lock = threading.Lock()
         self._held: list[threading.Event] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        # Its threads are joined on close: the broker is gone by then.
+        self._connections: list[socket.socket] = []
+        self._server = ThreadingHTTPServer((host, 0), self._handler())
+        # Its threads are joined on close: no broker has anything to say by then.
         self._server.daemon_threads = False
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"http://{host}:{self._server.server_port}"
 
     def _handler(subscriber) -> type[BaseHTTPRequestHandler]:  # noqa: N805
         class Handler(BaseHTTPRequestHandler):
@@ -119,12 +128,21 @@ class Subscriber:
             timeout = 30
             disable_nagle_algorithm = True
 
+            def setup(self) -> None:
+                super().setup()
+                subscriber._connections.append(self.connection)
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 reply = subscriber._take(Delivery(time.monotonic(), self.path, headers, body))
                 if reply.hold:
                     reply.hold.wait(30)
+                # Whoever had to wait may be gone.
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    self._say(reply)
+
+            def _say(self, reply: Reply) -> None:
                 self.send_response(reply.status)
                 for name, value in reply.headers.items():
                     self.send_header(name, value)
@@ -149,7 +167,7 @@ class Subscriber:
     def ids(self) -> list[str]:
         return [delivery.id for delivery in list(self.deliveries)]
 
-    def got(self, number: int, seconds: float = 15.0) -> list[Delivery]:
+    def got(self, number: int, seconds: float = PATIENCE) -> list[Delivery]:
         """The deliveries as soon as there are at least `number`."""
         eventually(lambda: len(self.deliveries) >= number, seconds)
         return list(self.deliveries)
@@ -159,6 +177,10 @@ class Subscriber:
             hold.set()
         self._server.shutdown()
         self._thread.join(10)
+        # A broker that lives on keeps its connections for the next event.
+        for connection in self._connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         self._server.server_close()
 
 

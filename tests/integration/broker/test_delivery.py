@@ -82,14 +82,14 @@ def test_the_retries_follow_the_timetable_that_knative_keeps(start: Start, subsc
         assert expected - 0.01 <= moment <= expected + 1.0
 
 
-def test_a_linear_back_off_grows_by_the_delay(start: Start, subscribe: Subscribe) -> None:
+def test_a_linear_back_off_begins_with_none_and_grows_by_the_delay(start: Start, subscribe: Subscribe) -> None:
     failing = subscribe(refuses(500, 500, 500, 204))
     delivery = {"retry": 3, "backoffPolicy": "linear", "backoffDelay": "PT0.15S"}
     process = start(broker(), trigger("failing", delivery=delivery), failing=failing)
     process.publish(event())
     times = [attempt.at for attempt in failing.got(4)]
     pauses = [later - earlier for earlier, later in pairwise(times)]
-    for pause, expected in zip(pauses, (0.15, 0.3, 0.45), strict=True):
+    for pause, expected in zip(pauses, (0, 0.15, 0.3), strict=True):
         assert expected - 0.01 <= pause <= expected + 1.0
 
 
@@ -102,8 +102,10 @@ def test_answers_that_may_change_are_retried_until_one_is_a_success(start: Start
     assert [line["attempt"] for line in done] == [7]
 
 
-def test_other_answers_are_final_at_once_and_redirects_are_not_followed(start: Start, subscribe: Subscribe) -> None:
-    elsewhere, letters = subscribe(), subscribe()
+def test_other_answers_are_final_at_once_and_redirects_that_lead_somewhere_are_followed(
+    start: Start, subscribe: Subscribe
+) -> None:
+    elsewhere, letters = subscribe(refuses(410)), subscribe()
     wrong = subscribe(refuses(400))
     moved = subscribe(refuses(307, headers={"Location": elsewhere.url}))
     process = start(
@@ -115,14 +117,14 @@ def test_other_answers_are_final_at_once_and_redirects_are_not_followed(start: S
         letters=letters,
     )
     process.publish(event())
-    codes = sorted(letter.headers["ce-knativeerrorcode"] for letter in letters.got(2))
-    assert codes == ["307", "400"]
-    assert (len(wrong.deliveries), len(moved.deliveries), len(elsewhere.deliveries)) == (1, 1, 0)
+    codes = {letter.headers["ce-knativeerrordest"]: letter.headers["ce-knativeerrorcode"] for letter in letters.got(2)}
+    assert codes == {wrong.url + "/": "400", moved.url + "/": "410"}
+    assert (len(wrong.deliveries), len(moved.deliveries), len(elsewhere.deliveries)) == (1, 1, 1)
 
 
-def test_retry_after_is_waited_for(start: Start, subscribe: Subscribe) -> None:
+def test_retry_after_is_waited_for_if_the_delivery_says_so(start: Start, subscribe: Subscribe) -> None:
     busy = subscribe(refuses(503, 204, headers={"Retry-After": "1"}))
-    process = start(broker(), trigger("busy", delivery=retries(1, "PT0.01S")), busy=busy)
+    process = start(broker(), trigger("busy", delivery=retries(1, "PT0.01S", retryAfterMax="PT5S")), busy=busy)
     process.publish(event())
     first, second = busy.got(2)
     assert 0.99 <= second.at - first.at < 3
@@ -131,9 +133,12 @@ def test_retry_after_is_waited_for(start: Start, subscribe: Subscribe) -> None:
 def test_an_attempt_that_takes_too_long_is_a_failure(start: Start, subscribe: Subscribe) -> None:
     slow = subscribe(lambda _, number: Reply(hold=threading.Event()) if number == 1 else Reply())
     process = start(broker(), trigger("slow", delivery=retries(1, timeout="PT0.3S")), slow=slow)
+    began = time.monotonic()
     process.publish(event())
     first, second = slow.got(2)
-    assert 0.3 <= second.at - first.at < 3
+    # The time begins when an event is sent, and a busy machine has it arrive later.
+    assert second.at - began >= 0.3
+    assert second.at - first.at < 3
 
 
 def test_a_2xx_with_a_body_that_is_no_event_is_a_failure(start: Start, subscribe: Subscribe) -> None:
@@ -195,7 +200,7 @@ def test_a_slow_trigger_does_not_delay_another(start: Start, subscribe: Subscrib
     process = start(broker(), trigger("slow"), trigger("quick"), slow=slow, quick=quick)
     sent = {process.publish(event()) for _ in range(60)}
     eventually(lambda: set(quick.ids()) == sent)
-    assert len(slow.deliveries) == 16
+    assert len(slow.got(16)) == 16
     hold.set()
     eventually(lambda: set(slow.ids()) == sent)
 

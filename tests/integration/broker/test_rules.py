@@ -7,7 +7,7 @@ import pytest
 from shared.domain.errors import Rejected
 from shared.events.event import Event
 from shared.local.broker import hops
-from shared.local.broker.retries import RETRY_AFTER_LIMIT, backoff, is_final, is_retried, retry_after
+from shared.local.broker.retries import backoff, is_final, is_retried, pause, retry_after
 from shared.local.manifests import Delivery
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)
@@ -22,6 +22,10 @@ def test_retry_counts_the_attempts_after_the_first() -> None:
     assert is_final(Delivery(retry=2), 1, 400)
 
 
+def test_a_delay_without_a_policy_is_none_as_knative_has_it() -> None:
+    assert backoff(Delivery(retry=3, backoff_policy=None, backoff_delay=1), 2) == 0
+
+
 def test_no_back_off_is_longer_than_an_hour() -> None:
     assert backoff(Delivery(retry=1000, backoff_delay=1), 1000) == 3600
 
@@ -32,17 +36,28 @@ def test_no_back_off_is_longer_than_an_hour() -> None:
         (None, 0),
         ("7", 7),
         ("0", 0),
-        ("99999", RETRY_AFTER_LIMIT),
-        ("9" * 400, RETRY_AFTER_LIMIT),
+        ("99999", 99999),
+        ("9" * 400, float("inf")),
         ("-1", 0),
         ("soon", 0),
         ("Fri, 01 May 2026 12:00:09 GMT", 9),
         ("Fri, 01 May 2026 11:59:00 GMT", 0),
-        ("Fri, 01 May 2027 12:00:00 -0000", RETRY_AFTER_LIMIT),
+        ("Fri, 01 May 2026 13:00:00 -0000", 3600),
     ],
 )
-def test_retry_after_is_read_in_both_forms_and_capped(value: str | None, seconds: float) -> None:
+def test_retry_after_is_read_in_both_forms(value: str | None, seconds: float) -> None:
     assert retry_after(value, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "limit", "asked", "seconds"),
+    [(429, 10, 7, 7), (503, 10, 99, 10), (503, 10, 1, 2), (429, 0, 99, 2), (500, 10, 99, 2), (404, 10, 99, 2)],
+)
+def test_retry_after_counts_if_the_delivery_allows_it_and_the_answer_says_busy(
+    status: int, limit: float, asked: float, seconds: float
+) -> None:
+    delivery = Delivery(retry=3, backoff_delay=1, retry_after_max=limit)
+    assert pause(delivery, 2, status, asked) == seconds
 
 
 def _with(hops_left: str) -> Event:

@@ -12,8 +12,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from shared.local.children import FUNCTIONS, status
 from shared.local.state import State, free_port
-from shared.local.twin import FUNCTIONS, Twin, TwinInfo, TwinSettings, status
+from shared.local.twin import Twin, TwinInfo, TwinSettings
 from tests.integration.local.waiting import eventually, left
 
 COMMAND = [sys.executable, "-c", "from shared.cli.main import main; main()", "dev"]

@@ -115,6 +115,8 @@ def ask(
         ("/v1/codex/tasks/7", "codex-intake"),
         ("/v1/codex/tasks/7/timeline", "codex-intake"),
         ("/v1/codex/tasks/7/cancel", "codex-intake"),
+        ("/v1/codex/tasks/7/verdict", "codex-intake"),
+        ("/v1/memory/lift", "memory-query"),
         ("/v1/codex/tasks/7/events", "callback"),
         ("/v1/codex/tasks/7/artifacts", "callback"),
         ("/v1/codex/tasks/7/artifacts/8/commit", "callback"),

@@ -18,6 +18,7 @@ from shared.local.node import Node, safe_env
 from shared.local.watchdog import TWIN_ID, members, reap
 from shared.processes.jobs import ProcessJobs
 from tests.integration.local.waiting import eventually
+from tests.serving import serving
 
 Spawn = Callable[[], "subprocess.Popen[bytes]"]
 Posted = list[tuple[dict[str, str], bytes]]
@@ -46,12 +47,8 @@ def broker(posted: Posted) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A supervisor with real servers and two stand-ins: `twin_stand_in.py STATE`; says when it is ready."""
 
 import sys
-import threading
 from pathlib import Path
 
 from shared.cli.dev import stopped_by_signals
@@ -49,8 +48,8 @@ class StandInTwin:
 if __name__ == "__main__":
     twin = StandInTwin(Path(sys.argv[1]))
     try:
-        with stopped_by_signals(twin):
+        with stopped_by_signals(twin) as told:
             twin.start()
-            threading.Event().wait(300)
+            told.wait(300)
     except KeyboardInterrupt:
         print("stopped", flush=True)

@@ -5,14 +5,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from shared.local.children import status
 from shared.local.supervisor import Child
-from shared.local.twin import status
 from shared.local.watchdog import TWIN_ID, members
 
 HERE = Path(__file__).parent
 
 
-def eventually(holds: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+def eventually(holds: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
     """Return once it holds; fail with `what` after so many seconds."""
     deadline = time.monotonic() + seconds
     while not holds():

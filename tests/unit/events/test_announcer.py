@@ -58,6 +58,17 @@ def events(*names: str) -> list[Event]:
     return [Event(name, "/tests", "some.type") for name in names]
 
 
+def announcers() -> int:
+    """How many threads announce; others may come and go."""
+    return sum(thread.name == "announcer" for thread in threading.enumerate())
+
+
+def under_way(broker: Broker) -> None:
+    """Returns once the first round has begun."""
+    while not broker.rounds:
+        time.sleep(0.001)
+
+
 def test_what_the_broker_took_leaves_the_outbox(broker: Broker, rows: Rows) -> None:
     say = BackgroundAnnouncer(broker, rows)
     say(*events("a", "b"))
@@ -66,12 +77,12 @@ def test_what_the_broker_took_leaves_the_outbox(broker: Broker, rows: Rows) -> N
 
 
 def test_no_thread_is_started_before_there_is_something_to_say(broker: Broker, rows: Rows) -> None:
-    before = threading.active_count()
+    before = announcers()
     say = BackgroundAnnouncer(broker, rows)
-    assert threading.active_count() == before
+    assert announcers() == before
     for event in events(*"abc"):
         say(event)
-    assert threading.active_count() == before + 1
+    assert announcers() == before + 1
 
 
 def test_what_the_broker_did_not_take_stays_and_holds_no_other_up(broker: Broker, rows: Rows) -> None:
@@ -85,10 +96,12 @@ def test_what_the_broker_did_not_take_stays_and_holds_no_other_up(broker: Broker
 def test_nobody_waits_for_a_slow_broker_and_what_comes_meanwhile_goes_together(broker: Broker, rows: Rows) -> None:
     broker.open.clear()
     say = BackgroundAnnouncer(broker, rows, at_once=3)
+    first, *later = events(*"abcdef")
     began = time.monotonic()
-    for event in events(*"abcdef"):
+    say(first)
+    under_way(broker)
+    for event in later:
         say(event)
-        time.sleep(0.01)
     assert time.monotonic() - began < 2
     assert rows.removed == []
     broker.open.set()
@@ -101,8 +114,7 @@ def test_more_than_the_queue_holds_is_left_to_the_outbox(broker: Broker, rows: R
     broker.open.clear()
     say = BackgroundAnnouncer(broker, rows, capacity=2)
     say(*events("first"))
-    while not broker.rounds:
-        time.sleep(0.001)
+    under_way(broker)
     for event in events("a", "b", "c", "d"):
         say(event)
     broker.open.set()

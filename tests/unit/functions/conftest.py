@@ -67,6 +67,7 @@ class Dispatcher:
             stores.launches,
             doors,
             memories or stores.search,
+            stores.trials,
             snapshots,
             said,
             lambda: NOW,

@@ -5,12 +5,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from functions.callback.record import Record
-from functions.codex_intake.cancel import Cancel
 from shared.domain.errors import NotFound
 from shared.domain.ids import resource_name
 from shared.domain.job import Job, JobPhase
 from shared.domain.report import Report
 from shared.domain.run import RunState
+from shared.events.cancel import Cancel
 from tests.contract.jobs.fake_jobs import FakeJobs
 from tests.contract.stores.conftest import Stores, fakes
 from tests.unit.functions.conftest import Dispatcher, Said
@@ -34,7 +34,7 @@ class Interrupted(FakeJobs):
 
 @pytest.fixture
 def cancel(stores: Stores, said: Said) -> Cancel:
-    return Cancel(stores.runs, said)
+    return Cancel(stores.runs, said, "codex-intake")
 
 
 def test_a_task_that_waits_is_finished_and_said_to_be_once(stores: Stores, cancel: Cancel, said: Said) -> None:

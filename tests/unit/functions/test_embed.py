@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from functions.embedder.embed import Embed
+from functions.embedder.embed import Embed, Outcome
 from shared.domain.errors import Rejected, Unavailable
 from shared.events.catalogue import TaskAccepted, announce
 from shared.events.event import Event
@@ -40,6 +40,18 @@ class Model:
         return [[float(len(text))] for text in texts]
 
 
+class Switching(Direct):
+    """Another model is in use after the first call."""
+
+    def __init__(self, model: Model, stores: Stores) -> None:
+        super().__init__(model)
+        self._stores = stores
+
+    def embed(self, texts: Sequence[str], patience: float) -> list[Outcome]:
+        self._stores.models.switch("other:1")
+        return super().embed(texts, patience)
+
+
 @pytest.fixture
 def model() -> Model:
     return Model()
@@ -57,7 +69,8 @@ def direct(model: Model) -> Direct:
 
 @pytest.fixture
 def embed(stores: Stores, direct: Direct, later: FakeLater, said: Said) -> Embed:
-    return Embed(stores.memories, direct, later, said)
+    stores.models.in_use("lengths:1")
+    return Embed(stores.memories, direct, later, said, lambda: stores.models.in_use("lengths:1") == "lengths:1")
 
 
 def accepted(task: UUID) -> Event:
@@ -65,7 +78,7 @@ def accepted(task: UUID) -> Event:
 
 
 def missing(stores: Stores) -> list[UUID]:
-    return list(stores.memories.waiting("lengths:1", 99))
+    return list(stores.memories.waiting(99))
 
 
 def test_a_task_is_embedded_and_prepared_once(stores: Stores, embed: Embed, model: Model, said: Said) -> None:
@@ -97,6 +110,65 @@ def test_a_model_that_is_away_holds_no_task_up_and_is_asked_again(
     assert said.types == ["task.prepared.v1"]
 
 
+def test_while_tasks_wait_a_new_one_joins_them_and_all_are_one_call(
+    stores: Stores, embed: Embed, model: Model, direct: Direct, said: Said
+) -> None:
+    def new(name: str) -> None:
+        task = stores.accept(name, prompt=name).run_id
+        embed.accepted(task, accepted(task), None)
+
+    model.away = True
+    new("one")
+    model.away, direct.paused = False, 17.0
+    new("two")
+    assert direct.calls == [["one"]], "the API wants a pause"
+    direct.paused = 0.0
+    new("three")
+    assert said.types == ["task.prepared.v1"] * 3
+    assert (missing(stores), [set(call) for call in direct.calls[1:]]) == ([], [{"one", "two", "three"}])
+    new("four")
+    assert direct.calls[2:] == [["four"]], "nobody waits any more"
+
+
+def test_while_one_catches_up_the_others_do_not(stores: Stores, embed: Embed, direct: Direct, later: FakeLater) -> None:
+    later.add([stores.accept().run_id])
+    later.others = True
+    embed.catch_up()
+    assert (direct.calls, len(later.waiting)) == ([], 1)
+    later.others = False
+    embed.catch_up()
+    assert (len(direct.calls), later.waiting) == (1, [])
+
+
+def test_a_failure_costs_all_that_wait_one_call(
+    stores: Stores, embed: Embed, model: Model, direct: Direct, later: FakeLater
+) -> None:
+    later.add([stores.accept(f"task {number}", prompt=f"text {number}").run_id for number in range(99)])
+    model.away = True
+    embed.catch_up()
+    assert [len(call) for call in direct.calls] == [99]
+    model.away = False
+    later.time_goes_by()
+    embed.catch_up()
+    assert [len(call) for call in direct.calls] == [99, 99]
+    assert (missing(stores), later.waiting) == ([], [])
+
+
+def test_a_round_is_as_many_texts_as_are_one_call(
+    stores: Stores, embed: Embed, direct: Direct, later: FakeLater
+) -> None:
+    for number in range(4):
+        lines = "\n".join(f"text {number} line {line}" for line in range(600))
+        stores.accept(f"task {number}", prompt=lines)
+    direct.most = 8
+    embed.catch_up()
+    assert (missing(stores), later.waiting) == ([], [])
+    pieces = len({piece for call in direct.calls for piece in call})
+    assert sum(map(len, direct.calls)) == pieces
+    assert max(map(len, direct.calls)) <= 8
+    assert len(direct.calls) < 4
+
+
 def test_an_api_that_wants_a_pause_is_asked_after_it(
     stores: Stores, embed: Embed, model: Model, direct: Direct, later: FakeLater
 ) -> None:
@@ -122,7 +194,8 @@ def test_a_text_that_is_refused_for_ever_is_sent_once_and_holds_nobody_up(
     assert said.types == ["task.prepared.v1"]
     assert (missing(stores), later.waiting) == ([], [])
     assert (model.asked, model.refused) == (["a good text"], 1)
-    assert stores.memories.waiting("another:1", 9) == [bad, good]
+    stores.models.switch("another:1")
+    assert stores.memories.waiting(9) == [bad, good]
 
 
 def test_many_texts_that_cannot_be_embedded_hide_no_other(
@@ -166,3 +239,18 @@ def test_what_a_run_reports_is_embedded_without_an_announcement(stores: Stores, 
     embed.reported(task, accepted(task))
     assert missing(stores) == []
     assert said == []
+
+
+def test_a_model_that_is_not_in_use_any_more_is_not_asked(
+    stores: Stores, model: Model, later: FakeLater, said: Said
+) -> None:
+    stores.models.in_use("lengths:1")
+    switching = Switching(model, stores)
+    switching.most = 1
+    embed = Embed(stores.memories, switching, later, said, lambda: stores.models.in_use("lengths:1") == "lengths:1")
+    for name in ("one", "two", "three"):
+        stores.accept(name)
+    embed.catch_up()
+    assert len(switching.calls) == 1
+    embed.catch_up()
+    assert len(switching.calls) == 1

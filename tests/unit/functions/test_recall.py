@@ -8,17 +8,24 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from functions.embedder.embed import Outcome
 from functions.memory_query.access import Access
-from functions.memory_query.recall import Recall
+from functions.memory_query.recall import PATIENCE_SECONDS, Recall
+from functions.memory_query.recall import Cache as CacheRole
 from shared.domain.errors import Forbidden, NotFound, Rejected, Unauthenticated, Unavailable
 from shared.domain.ids import stable_id
 from shared.domain.memory_index import Filters, MemoryRow
 from shared.domain.task_token import mint_task_token
 from shared.domain.token import Caller, check_api_token
+from tests.contract.embedders.direct import Direct
 from tests.contract.stores.conftest import Stores
 
 SECRET = "k" * 32
 ANYTHING = Filters("default", uuid4())
+
+
+def hashed(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 class Model:
@@ -26,6 +33,9 @@ class Model:
 
     model = "compass"
     dimension = 2
+
+    def describe(self) -> str:
+        return "two directions"
 
     def __init__(self) -> None:
         self.away = False
@@ -56,6 +66,10 @@ class NoCache:
         return None
 
 
+def recalling(stores: Stores, model: Model, cache: CacheRole) -> Recall:
+    return Recall(stores.search, stores.memories, Direct(model), cache)
+
+
 @pytest.fixture
 def model() -> Model:
     return Model()
@@ -64,18 +78,19 @@ def model() -> Model:
 @pytest.fixture
 def east(stores: Stores, model: Model) -> UUID:
     """A memory of the east, and one of the north."""
+    stores.models.in_use("compass:2")
     for name in ("north", "east"):
         task = stores.accept(name, prompt=f"go {name}").run_id
-        (text,) = stores.memories.missing([task], "compass:2", 1)
+        (text,) = stores.memories.missing([task], 1)
         (vector,) = Model().embed([text.text])
         identity = stable_id("memory", str(task))
-        row = MemoryRow(identity, text, 0, text.text, text.text.encode(), vector, "compass:2")
+        row = MemoryRow(identity, text, 0, text.text, hashed(text.text), vector, "compass:2")
         stores.memories.store([row], None, None)
     return task
 
 
 def test_a_text_is_embedded_once_and_the_nearest_comes_first(stores: Stores, model: Model, east: UUID) -> None:
-    recall = Recall(stores.search, model, Cache())
+    recall = recalling(stores, model, Cache())
     for _ in range(3):
         answer = recall.by_text("what is in the east?", ANYTHING, 5)
         assert (answer.degraded, answer.model) == (False, "compass:2")
@@ -84,14 +99,14 @@ def test_a_text_is_embedded_once_and_the_nearest_comes_first(stores: Stores, mod
 
 
 def test_without_a_cache_a_text_is_embedded_each_time(stores: Stores, model: Model, east: UUID) -> None:
-    recall = Recall(stores.search, model, NoCache())
+    recall = recalling(stores, model, NoCache())
     assert recall.by_text("east", ANYTHING, 1) == recall.by_text("east", ANYTHING, 1)
     assert model.asked == ["east", "east"]
 
 
 def test_without_a_model_words_are_compared_and_that_is_said(stores: Stores, model: Model, east: UUID) -> None:
     model.away = True
-    answer = Recall(stores.search, model, Cache()).by_text("east", ANYTHING, 5)
+    answer = recalling(stores, model, Cache()).by_text("east", ANYTHING, 5)
     assert answer.degraded
     assert [recalled.memory.task_id for recalled in answer.results] == [east]
 
@@ -101,13 +116,48 @@ def test_a_question_that_the_model_refuses_is_compared_by_words(stores: Stores, 
         def embed(self, texts: Sequence[str]) -> list[list[float]]:
             raise Rejected("too long for this model")
 
-    answer = Recall(stores.search, Refusing(), Cache()).by_text("east", ANYTHING, 5)
+    answer = recalling(stores, Refusing(), Cache()).by_text("east", ANYTHING, 5)
     assert answer.degraded
     assert [recalled.memory.task_id for recalled in answer.results] == [east]
 
 
+def test_a_text_that_a_task_has_needs_no_model(stores: Stores, model: Model, east: UUID) -> None:
+    answer = recalling(stores, model, NoCache()).by_text("go east\n", ANYTHING, 5)
+    assert (answer.degraded, answer.results[0].memory.task_id) == (False, east)
+    assert model.asked == []
+
+
+def test_a_text_of_a_task_that_the_model_refuses_for_ever_is_not_sent_again(stores: Stores, model: Model) -> None:
+    stores.models.in_use("compass:2")
+    task = stores.accept("south", prompt="go south").run_id
+    (text,) = stores.memories.missing([task], 1)
+    refused = MemoryRow(stable_id("memory", str(task)), text, 0, text.text, hashed(text.text), None, "compass:2")
+    stores.memories.store([refused], None, None)
+    assert recalling(stores, model, Cache()).by_text("go south", ANYTHING, 5).degraded
+    assert model.asked == []
+
+
+def test_during_a_pause_nothing_is_asked_and_words_are_compared(stores: Stores, model: Model, east: UUID) -> None:
+    direct = Direct(model)
+    direct.paused = 17.0
+    answer = Recall(stores.search, stores.memories, direct, Cache()).by_text("east", ANYTHING, 5)
+    assert answer.degraded
+    assert [recalled.memory.task_id for recalled in answer.results] == [east]
+    assert direct.calls == []
+
+
+def test_a_question_waits_for_a_few_seconds_and_no_longer(stores: Stores, model: Model) -> None:
+    class Watched(Direct):
+        def embed(self, texts: Sequence[str], patience: float) -> list[Outcome]:
+            assert patience == PATIENCE_SECONDS <= 3
+            return super().embed(texts, patience)
+
+    answer = Recall(stores.search, stores.memories, Watched(model), Cache()).by_text("where?", ANYTHING, 5)
+    assert (answer.degraded, model.asked) == (False, ["where?"])
+
+
 def test_a_known_question_needs_no_model(stores: Stores, model: Model, east: UUID) -> None:
-    recall = Recall(stores.search, model, Cache())
+    recall = recalling(stores, model, Cache())
     recall.by_text("east", ANYTHING, 5)
     model.away = True
     assert not recall.by_text("east", ANYTHING, 5).degraded
@@ -116,12 +166,12 @@ def test_a_known_question_needs_no_model(stores: Stores, model: Model, east: UUI
 def test_a_credential_in_a_question_reaches_neither_model_nor_cache(stores: Stores, model: Model) -> None:
     token = "ghp_" + "a1B2" * 9
     cache = Cache()
-    Recall(stores.search, model, cache).by_text(f"why does {token} fail", ANYTHING, 5)
+    recalling(stores, model, cache).by_text(f"why does {token} fail", ANYTHING, 5)
     assert token not in repr((model.asked, list(cache)))
 
 
 def test_only_the_direction_of_a_vector_counts(stores: Stores, model: Model, east: UUID) -> None:
-    recall = Recall(stores.search, model, Cache())
+    recall = recalling(stores, model, Cache())
     for length in (1e-200, 1.0, 1e200):
         (first, _) = recall.by_vector([length, 0.0], ANYTHING, 5).results
         assert (first.memory.task_id, first.parts["vector"]) == (east, 1.0)
@@ -130,7 +180,7 @@ def test_only_the_direction_of_a_vector_counts(stores: Stores, model: Model, eas
 @pytest.mark.parametrize("vector", [[], [1.0], [1.0, 2.0, 3.0], [0.0, 0.0], [1.7e308, 1.7e308], [math.nan, 1.0]])
 def test_a_vector_that_cannot_be_compared_is_refused(stores: Stores, model: Model, vector: list[float]) -> None:
     with pytest.raises(Rejected):
-        Recall(stores.search, model, Cache()).by_vector(vector, ANYTHING, 5)
+        recalling(stores, model, Cache()).by_vector(vector, ANYTHING, 5)
 
 
 def caller(tenant: str, *scopes: str) -> Caller:

@@ -85,7 +85,7 @@ def test_a_trigger_without_delivery_has_the_brokers_and_with_one_has_nothing_of_
     (tmp_path / "triggers/b.yml").write_text(dedent(own))
     first, second = load(tmp_path).triggers
     assert first.delivery == FROM_BROKER
-    assert second.delivery == Delivery(1, "exponential", 0.0, 120.0, None)
+    assert second.delivery == Delivery(1, None, 0.0, 120.0, None)
 
 
 def test_a_file_may_hold_several_documents_and_sources_that_only_a_cluster_has(tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 import os
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from shared.local.state import CannotStart, State
+from shared.local import state as module
+from shared.local.state import CannotStart, State, free_port
 
 
 def test_secrets_are_made_once_and_found_again(tmp_path: Path) -> None:
@@ -84,6 +87,29 @@ def test_a_port_is_kept_while_it_is_free_and_replaced_when_it_is_taken(tmp_path:
         other.bind(("127.0.0.1", port))
         other.listen()
         assert state.port("gateway") != port
+    state.close()
+
+
+def test_a_port_that_was_given_is_given_to_nobody_else_before_a_server_listens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    port = free_port()
+    monkeypatch.setattr(module, "PORTS", [port] * 200)
+    with pytest.raises(CannotStart, match="No free port"):
+        free_port()
+    program = f"from shared.local import state; state.PORTS = [{port}] * 200; state.free_port()"
+    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert "No free port" in other.stderr
+
+
+def test_a_port_that_was_given_to_another_meanwhile_is_replaced(tmp_path: Path) -> None:
+    state = State.open(tmp_path / "state")
+    kept = free_port()
+    os.close(module._given.pop(kept))
+    state._kept["ports"]["gateway"] = kept
+    with socket.socket(type=socket.SOCK_DGRAM) as another_process:
+        another_process.bind(("127.0.0.1", kept))
+        assert state.port("gateway") != kept
     state.close()
 
 
