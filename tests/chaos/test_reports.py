@@ -32,7 +32,7 @@ from tests.chaos.report_writers import ENDED, EVENTS, Orders, Said, Writer, stor
 from tests.component.conftest import Stage
 from tests.component.functions import TOKEN_SECRET, Sink, settings, sink
 
-WRITERS, WRITER_PROCESSES = 100, 2
+WRITERS, WRITER_PROCESSES, KILLS = 100, 2, 3
 SECONDS = 75  # in which a container has to come to its end, on a machine that is busy with other tests
 AWAY = 10
 LIVENESS = 0.99
@@ -47,10 +47,10 @@ class Scene:
     fleet: Fleet
     proxy: LossyProxy
 
-    def launch(self, number: int) -> list[Writer]:
+    def launch(self, number: int, first: int = 0) -> list[Writer]:
         """That many tasks that run, each with its container."""
         tasks = [self.stage.launch()[0] for _ in range(number)]
-        return [Writer(n, str(task), mint_task_token(TOKEN_SECRET, task, 1)) for n, task in enumerate(tasks)]
+        return [Writer(n, str(task), mint_task_token(TOKEN_SECRET, task, 1)) for n, task in enumerate(tasks, first)]
 
 
 @contextmanager
@@ -144,19 +144,26 @@ def every_run_ended_once(scene: Scene, name: str, how: str, writers: Sequence[Wr
     assert finished <= waiting | {event.id for event in scene.broker.events}
 
 
-def prove(scene: Scene, how: str, name: str, folder: Path, size: int, fire: Callable[[], Any]) -> None:
-    """Containers report while `fire` goes on; what they said and what is stored is the same."""
+def prove(scene: Scene, how: str, name: str, folder: Path, size: int, fire: Callable[[], Any], kills: int = 0) -> None:
+    """Containers report while `fire` goes on, until it killed so often; what they said and what is stored is the same."""
     writers = scene.launch(size)
     began = time.monotonic()
     with fire():
         ends = report(scene, how, name, folder, writers)
+        while scene.fleet.kills < kills:
+            more = scene.launch(10, len(writers))
+            writers += more
+            ends |= report(scene, how, name, folder, more)
     took = time.monotonic() - began
     ended = {task for task, end in ends.items() if end == ENDED}
-    print(f"{size * EVENTS} events in {took:.0f} s, {scene.fleet.kills} kills, {dict(scene.proxy.counts)};", end=" ")
+    print(
+        f"{len(writers) * EVENTS} events in {took:.0f} s, {scene.fleet.kills} kills, {dict(scene.proxy.counts)};",
+        end=" ",
+    )
     print(dict(Counter(ends.values())))
     everything_is_stored_once(scene, how, name, writers, ended)
     every_run_ended_once(scene, name, how, writers, ended)
-    assert len(ended) >= LIVENESS * size, Counter(ends.values())
+    assert len(ended) >= LIVENESS * len(writers), Counter(ends.values())
     assert all(scene.proxy.counts[fault] for fault in RATES)
     assert scene.proxy.counts[LOST] >= 0.03 * scene.proxy.counts["asked"]
 
@@ -168,8 +175,8 @@ def test_a_hundred_containers_report_under_fire_and_every_byte_is_stored_once_an
 ) -> None:
     name = f"reports {how}"
     with scene(dsn, tmp_path, name) as stage:
-        prove(stage, how, name, tmp_path, WRITERS, lambda: killing(stage.fleet, moments(name)))
-        assert stage.fleet.kills >= 3
+        prove(stage, how, name, tmp_path, WRITERS, lambda: killing(stage.fleet, moments(name)), KILLS)
+        assert stage.fleet.kills >= KILLS
 
 
 @pytest.mark.timeout(150)
