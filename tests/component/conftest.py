@@ -89,14 +89,14 @@ class Stage:
         wanted = request(delivery, **({"prompt": prompt} if prompt else {}), **changes)
         event = announce(TaskAccepted(run_id(delivery)), "codex-intake", None)
         PgTasks(self.database).accept(wanted, event, None)
-        self.clear_outbox()
+        self._told(run_id(delivery))
         return run_id(delivery)
 
     def launch(self, prompt: str = "", **changes: Any) -> tuple[UUID, dict[str, str]]:
         """A task that runs, as the dispatcher leaves it, with the headers of its container."""
         task = self.accept(prompt, **changes)
         run = launch(self.database, task, f"job-{task}")
-        self.clear_outbox()
+        self._told(task)
         return task, authorised(mint_task_token(TOKEN_SECRET, task, run.attempt))
 
     def claim(self, task: UUID) -> Run:
@@ -114,10 +114,14 @@ class Stage:
         PgMemoryModels(self.database).in_use(f"{direct.model}:{direct.dimension}")
         embed = Embed(PgMemories(self.database), direct, FakeLater(), lambda _: None, lambda: True)
         embed.accepted(task, received, None)
-        self.clear_outbox()
+        self._told(task)
 
     def clear_outbox(self) -> None:
         self.database.do("DELETE FROM codex_kb.outbox", {})
+
+    def _told(self, task: UUID) -> None:
+        """The broker has the events of this task; those of others wait on."""
+        self.database.do("DELETE FROM codex_kb.outbox WHERE event::jsonb->>'subject' = %(task)s::text", {"task": task})
 
     def rows(self, statement: str, task: UUID | None = None, **parameters: Any) -> Sequence[Row]:
         return self.database.all(statement, {"task": task, **parameters})
