@@ -108,7 +108,8 @@ class Coalescing:
         Waits at most `patience` seconds.
         """
         until = time.monotonic() + patience
-        asked = [self._ask(text) for text in texts]
+        with self._changed:  # all at once: what one caller brings is not divided among calls by chance
+            asked = [self._ask(text) for text in texts]
         return [self._outcome(text, future, until) for text, future in zip(texts, asked, strict=True)]
 
     def _outcome(self, text: str, future: "Future[Outcome]", until: float) -> Outcome:

@@ -42,6 +42,6 @@ def _value(match: "re.Match[str]", environ: Mapping[str, str]) -> str:
 def sourced(file: Path) -> dict[str, str]:
     """What a shell knows after it has read a file of variables."""
     command = ["sh", "-c", 'set -a; . "$0"; exec env -0', str(file)]
-    done = subprocess.run(command, env={}, capture_output=True, text=True, check=True, timeout=10)
+    done = subprocess.run(command, env={}, capture_output=True, text=True, check=True, timeout=60)
     pairs = (line.partition("=") for line in done.stdout.split("\0") if line)
     return {name: value for name, _, value in pairs if name != "PWD"}

@@ -13,7 +13,7 @@ from tests.architecture.data_sheet import data_sheet, shape
 from tests.architecture.deployed import BASE, NAMES, SERVICES, every_function, every_overlay, read_by, spec
 from tests.architecture.kustomizations import KNATIVE, OVERLAYS, documents, files, kustomization, of_kind, pod_specs
 from tests.architecture.pools import pooled
-from tests.architecture.tree import FUNCTIONS, ROOT, kebab, text
+from tests.architecture.tree import FUNCTIONS, ROOT, below, kebab, text
 
 _LOCAL = "networking.knative.dev/visibility"
 ASKING_IF_TOLD = {name for name in NAMES if "FACTEUR_TOKEN_REVIEW_CALLERS" in read_by(name)}
@@ -193,7 +193,7 @@ def test_every_image_of_the_base_gets_a_place_and_a_release(overlay: Path) -> No
 
 
 def test_every_manifest_is_taken_by_its_folder() -> None:
-    for folder in {path.parent for path in KNATIVE.rglob("kustomization.yaml")} - set(OVERLAYS):
+    for folder in {path.parent for path in below(KNATIVE, "kustomization.yaml")} - set(OVERLAYS):
         written = set(folder.glob("*.yaml")) - {folder / "kustomization.yaml", folder / "policy.yaml"}
         assert written == set(files(folder)), folder
 
@@ -214,7 +214,7 @@ def test_whoever_is_to_be_delivered_to_is_there(overlay: Path) -> None:
 def test_no_right_is_a_wildcard() -> None:
     rules = [
         (path, rule)
-        for path in sorted(KNATIVE.rglob("*.yaml"))
+        for path in below(KNATIVE, "*.yaml")
         for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
         if isinstance(document, dict) and document.get("kind") in ("Role", "ClusterRole")
         for rule in document["rules"]

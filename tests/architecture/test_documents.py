@@ -199,7 +199,8 @@ def _folders() -> Iterator[str]:
     for top in places:
         if any(_files(top)) and not any(fnmatch(f"{top.name}/", pattern) for pattern in ignored):
             yield f"{top.name}/"
-            yield from (f"{top.name}/{inner.name}/" for inner in top.iterdir() if inner.is_dir() and any(_files(inner)))
+            shown = (inner for inner in top.iterdir() if inner.is_dir() and not inner.name.startswith("."))
+            yield from (f"{top.name}/{inner.name}/" for inner in shown if any(_files(inner)))
     yield from (f"shared/{path.name}" for path in (ROOT / "shared").glob("*.py") if path.name != "__init__.py")
 
 

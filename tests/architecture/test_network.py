@@ -8,7 +8,7 @@ import pytest
 from tests.architecture.deployed import NAMES, every_function, every_overlay, read_by, variables
 from tests.architecture.kustomizations import KNATIVE, OVERLAYS, Manifest, documents, of_kind, pod_specs
 from tests.architecture.selectors import selects
-from tests.architecture.tree import text
+from tests.architecture.tree import below, text
 
 PLATFORM = documents(KNATIVE / "platform")
 POLICIES = {policy["metadata"]["name"]: policy for policy in of_kind(PLATFORM, "NetworkPolicy")}
@@ -19,7 +19,7 @@ _ANYWHERE = "0.0.0.0/0"
 
 
 def every_policy() -> Iterator[Manifest]:
-    for path in sorted(KNATIVE.rglob("*.networkpolicy.yaml")):
+    for path in below(KNATIVE, "*.networkpolicy.yaml"):
         yield from documents(path)
 
 

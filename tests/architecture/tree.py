@@ -1,8 +1,10 @@
 """The project's own source, as the tests of this folder read it."""
 
 import ast
+import os
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +16,15 @@ def modules(*places: str) -> list[str]:
     """Every Python file below the places, by its path from the root; generated ones are left out."""
     found = (path for place in places for path in (ROOT / place).rglob("*.py"))
     return sorted(str(path.relative_to(ROOT)) for path in found if not path.name.endswith("_pb2.py"))
+
+
+def below(folder: Path, pattern: str) -> list[Path]:
+    """The files below a folder whose names fit, but nothing hidden: what `knative/deploy.sh` renders comes and goes."""
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(place, name) for name in names if fnmatch(name, pattern)]
+    return sorted(found)
 
 
 def text(path: str) -> str:

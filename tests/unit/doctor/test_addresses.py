@@ -5,13 +5,13 @@ import socket
 from shared.doctor.addresses import addresses
 from shared.doctor.checks import Unseen
 from shared.domain.condition import Address
-from shared.local.state import free_port
 
 
 def test_who_listens_is_told_from_nobody() -> None:
-    nobody = free_port()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    # Who has a port and does not listen keeps everybody else from listening there meanwhile.
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        port, nobody = server.getsockname()[1], silent.getsockname()[1]
         settings = {"FACTEUR_CALLBACK_URL": f"http://127.0.0.1:{port}", "K_SINK": f"http://127.0.0.1:{nobody}/a/b"}
         assert addresses(settings) == (
             Address("FACTEUR_CALLBACK_URL", f"127.0.0.1:{port}", listens=True),

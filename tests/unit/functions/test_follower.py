@@ -9,6 +9,9 @@ import pytest
 from functions.discord_interaction.follower import AWAY_SECONDS, SECONDS, Follower
 from shared.domain.errors import Unavailable
 
+# Ends a hang, and nothing else.
+PATIENCE = 60.0
+
 
 class Rounds:
     """Rounds that a test steps through. Each waits for what becomes of it: a bool, or an error."""
@@ -23,7 +26,7 @@ class Rounds:
     def round(self) -> bool:
         self.count += 1
         self.begun.release()
-        result = self.results.get(timeout=10)
+        result = self.results.get(timeout=PATIENCE)
         if isinstance(result, Exception):
             raise result
         return result
@@ -36,7 +39,7 @@ class Rounds:
         """The pauses after these rounds."""
         for result in results:
             self.results.put(result)
-        return [self.asked.get(timeout=10) for _ in results]
+        return [self.asked.get(timeout=PATIENCE) for _ in results]
 
 
 def followers() -> list[threading.Thread]:
@@ -45,7 +48,7 @@ def followers() -> list[threading.Thread]:
 
 def ended() -> None:
     for thread in followers():
-        thread.join(10)
+        thread.join(PATIENCE)
     assert followers() == []
 
 
@@ -78,7 +81,7 @@ def test_whoever_starts_it_during_its_last_round_gets_another_in_the_same_thread
     follower: Follower, rounds: Rounds
 ) -> None:
     follower.start()
-    assert rounds.begun.acquire(timeout=10)
+    assert rounds.begun.acquire(timeout=PATIENCE)
     for _ in range(20):
         follower.start()
     assert len(followers()) == 1

@@ -1,9 +1,8 @@
 """Waiting grows, obeys, and ends."""
 
-import time
-
 import pytest
 
+from shared.runner import patience
 from shared.runner.errors import Away
 from shared.runner.patience import Backoff, persist
 
@@ -21,7 +20,26 @@ def test_what_the_other_side_asks_for_is_obeyed_within_reason() -> None:
     assert [Backoff().pause(Away("", seconds)) for seconds in (0.0, 7.0, 86_400.0)] == [0.0, 7.0, 300.0]
 
 
-def test_work_is_tried_until_it_succeeds() -> None:
+class Clock:
+    """A time that passes where somebody sleeps, and nowhere else."""
+
+    now = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(patience, "time", clock)
+    return clock
+
+
+def test_work_is_tried_until_it_succeeds(clock: Clock) -> None:
     tries = iter([Away("first", 0.0), Away("second", 0.0), None])
 
     def work() -> str:
@@ -29,15 +47,15 @@ def test_work_is_tried_until_it_succeeds() -> None:
             raise fault
         return "done"
 
-    assert persist(work, time.monotonic() + 5) == "done"
+    assert persist(work, clock.now + 5) == "done"
 
 
-def test_the_last_try_is_at_the_end_of_the_patience() -> None:
-    began = time.monotonic()
+def test_the_last_try_is_at_the_end_of_the_patience(clock: Clock) -> None:
+    began = clock.now
     tried: list[float] = []
 
     def work() -> None:
-        tried.append(time.monotonic() - began)
+        tried.append(clock.now - began)
         raise Away("away", 60.0)
 
     with pytest.raises(Away, match=r"^away$"):
@@ -46,5 +64,5 @@ def test_the_last_try_is_at_the_end_of_the_patience() -> None:
     assert 0.1 <= tried[-1] < 2
 
 
-def test_patience_that_is_over_allows_one_try() -> None:
-    assert persist(lambda: "done", time.monotonic() - 100) == "done"
+def test_patience_that_is_over_allows_one_try(clock: Clock) -> None:
+    assert persist(lambda: "done", clock.now - 100) == "done"

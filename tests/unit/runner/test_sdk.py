@@ -44,5 +44,5 @@ foreign = [n for n in sys.modules if n.split(".")[0] not in sys.stdlib_module_na
 print(foreign, [n for n in sys.modules if n.startswith("shared.") and not n.startswith("shared.runner")])
 """
     isolated = [sys.executable, "-I", "-S", "-c", program]
-    done = subprocess.run(isolated, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(isolated, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[] []\n"

@@ -19,5 +19,5 @@ assert stopping.wait(0)
 
 
 def test_a_signal_that_another_thread_took_wakes_the_main_thread() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
