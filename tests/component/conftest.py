@@ -152,10 +152,18 @@ class Stage:
         return [row["type"].removeprefix("ai.proompteng.codex.") for row in rows]
 
 
-_WAITS = """
-SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
-WHERE NOT granted AND relation = 'codex_kb.ideas'::regclass AND datname = current_database()
+# Not a lock: whoever waits for one gives up after a second.
+_GATE = """
+CREATE TABLE public.gate AS SELECT true AS closed;
+CREATE FUNCTION public.wait_at_gate() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    WHILE EXISTS (SELECT FROM public.gate) LOOP PERFORM pg_sleep(0.01); END LOOP;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER gate BEFORE INSERT ON codex_kb.ideas FOR EACH ROW EXECUTE FUNCTION public.wait_at_gate();
 """
+_NO_GATE = "DROP FUNCTION public.wait_at_gate CASCADE; DROP TABLE public.gate"
+_WAITS = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
 
 
 @contextmanager
@@ -166,13 +174,17 @@ def in_flight(function: Function, dsn: str) -> Iterator[list[int]]:
     def ask() -> None:
         answers.append(function.post("/v1/codex/tasks", b'{"prompt": "in flight"}', authorised()).status)
 
-    with psycopg.connect(dsn) as other:
-        other.execute("LOCK TABLE codex_kb.ideas IN EXCLUSIVE MODE")
-        asking = threading.Thread(target=ask)
-        asking.start()
-        until(lambda: other.execute(_WAITS).fetchall())
-        yield answers
-    asking.join()
+    asking = threading.Thread(target=ask)
+    with psycopg.connect(dsn, autocommit=True) as other:
+        other.execute(_GATE)
+        try:
+            asking.start()
+            until(lambda: other.execute(_WAITS).fetchall())
+            yield answers
+        finally:
+            other.execute("DELETE FROM public.gate")
+            asking.join()
+            other.execute(_NO_GATE)
 
 
 @contextmanager
@@ -217,6 +229,7 @@ def broker(module_sink: Sink) -> Iterator[Sink]:
     module_sink.events.clear()
     yield module_sink
     module_sink.status, module_sink.delay, module_sink.refused = 202, 0, 0
+    module_sink.open.set()
 
 
 @pytest.fixture(scope="module")

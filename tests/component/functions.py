@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -124,7 +125,7 @@ def end(function: Function) -> int:
     if function.process.poll() is None:
         function.process.send_signal(signal.SIGTERM)
     try:
-        return function.process.wait(15)
+        return function.process.wait(PATIENCE)
     except subprocess.TimeoutExpired:
         os.killpg(function.process.pid, signal.SIGKILL)
         raise
@@ -142,13 +143,18 @@ def running(name: str, env: Mapping[str, str], log: Path) -> Iterator[Function]:
 
 @dataclass
 class Sink:
-    """A broker's ingress: keeps what it is sent, and answers `status`."""
+    """A broker's ingress: keeps what it is sent, and answers `status`; while `open` is not set, it does neither."""
 
     url: str = ""
     status: int = 202
     delay: float = 0
     refused: int = 0
+    came: int = 0
+    open: threading.Event = field(default_factory=threading.Event)
     events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.open.set()
 
     def types(self) -> list[str]:
         return [event.type.removeprefix("ai.proompteng.codex.") for event in self.events]
@@ -161,6 +167,8 @@ def sink() -> Iterator[Sink]:
     class Ingress(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            taken.came += 1
+            taken.open.wait(PATIENCE)
             time.sleep(taken.delay)
             status = taken.status
             if status < 300:

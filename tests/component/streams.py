@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.component.functions import API_TOKEN, authorised
+from tests.component.functions import API_TOKEN, PATIENCE, authorised
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,14 @@ class Stream:
     def next(self) -> Told:
         return next(iter(self))
 
+    def remark(self) -> None:
+        """Waits for a comment."""
+        known = len(self.comments)
+        while len(self.comments) == known:
+            line = next(self._lines())
+            assert not line or line.startswith(":"), line
+            self.comments += [line] if line else []
+
     def _lines(self) -> Iterator[str]:
         while True:
             try:
@@ -69,7 +77,7 @@ def follow(
     """A stream of the task's timeline; ConnectionError while there is no server."""
     parts = urlsplit(url)
     assert parts.hostname
-    with closing(http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)) as connection:
+    with closing(http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE)) as connection:
         wanted = authorised(token, Accept="text/event-stream")
         if after is not None:
             wanted["Last-Event-ID"] = after

@@ -24,6 +24,7 @@ from tests.component.artifact_kit import Kit, Run, bucket, kit, measured, put
 from tests.component.conftest import STRANGER_TOKEN, Stage, tick
 from tests.component.functions import (
     HTTP,
+    PATIENCE,
     READ_ONLY_TOKEN,
     TOKEN_SECRET,
     Sink,
@@ -443,7 +444,7 @@ def test_no_key_leads_out_of_the_folder_not_even_with_a_valid_signature(made: Ki
     # Quoted, and by the plainest client: others resolve the dots before they send the path.
     path = f"/v1/artifacts/{quote(where, safe='').replace('.', '%2E')}"
     for method, query in (("PUT", urlsplit(link.url).query), ("GET", urlsplit(shown).query)):
-        client = HTTPConnection(urlsplit(made.callback.url).netloc, timeout=15)
+        client = HTTPConnection(urlsplit(made.callback.url).netloc, timeout=PATIENCE)
         client.request(method, f"{path}?{query}", body=b"bad" if method == "PUT" else None, headers=link.headers)
         assert client.getresponse().status == 404
         client.close()

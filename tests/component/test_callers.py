@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from shared.cli.main import app
 from tests.component.conftest import Stage
-from tests.component.functions import API_TOKEN, Function, Sink, authorised, running, settings, start
+from tests.component.functions import API_TOKEN, PATIENCE, Function, Sink, authorised, running, settings, start
 from tests.component.kubernetes_api import AUDIENCE, KubernetesApi, jwt, kubernetes_api
 
 BUILDER = "system:serviceaccount:ci:builder"
@@ -172,7 +172,7 @@ def test_a_wrong_file_fails_the_start_and_names_every_mistake(folder: Path) -> N
     (folder / "wrong.yaml").write_text("postgress: {dsn: a-secret}\nredis: {url: a-secret}\nlog_level: loud\n")
     environ = {"FACTEUR_CONFIG_FILE": str(folder / "wrong.yaml"), "FACTEUR_TOKEN_SECRET": "a-secret"}
     function = start("memory-query", environ, folder / "log-wrong")
-    assert function.process.wait(20) == 2
+    assert function.process.wait(PATIENCE) == 2
     said = (folder / "log-wrong").read_text()
     assert said.count("\n") == 1
     for name in ("postgress", "redis.url", "log_level", "FACTEUR_POSTGRES_DSN", "FACTEUR_TOKEN_SECRET", "who may call"):

@@ -141,6 +141,7 @@ def test_what_is_not_signed_by_discord_now_is_refused_without_a_word(function: F
         return signed_bytes(key, text, time.time() + seconds)
 
     attempts = [
+        fresh(body, 310),  # first: it is too far ahead for ten seconds only
         {},
         {**good, "X-Signature-Ed25519": ""},
         {**good, "X-Signature-Ed25519": "zz" * 64},
@@ -151,7 +152,6 @@ def test_what_is_not_signed_by_discord_now_is_refused_without_a_word(function: F
         {**good, "X-Signature-Timestamp": "9" * 40},
         fresh(body, key=other),
         fresh(body, -301),
-        fresh(body, 310),
         fresh(body + b" "),
     ]
     answers = [function.post("/interactions", body, headers) for headers in attempts]
@@ -257,9 +257,11 @@ def test_a_slow_broker_does_not_make_discord_wait_longer_than_it_does(
     app: Discord, function: Function, broker: Sink
 ) -> None:
     """Discord gives an interaction three seconds."""
-    broker.delay = 3.5
+    broker.open.clear()
+    # Acknowledged before the broker has answered: that comes below.
     answered = asks(app, function, "plan")
-    assert (answered.answer, answered.seconds < 2.9) == ({"type": 5}, True)
+    assert (answered.answer, broker.events) == ({"type": 5}, [])
+    broker.open.set()
     until(lambda: len(broker.events) >= 2)  # It has the task, and it is the same when it comes once more.
     assert len({event.id for event in broker.events}) == 1
 

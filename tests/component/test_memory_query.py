@@ -318,10 +318,11 @@ def test_an_api_that_hangs_is_asked_once_and_questions_are_soon_answered_by_word
     openai_stage: Stage, paid_run: Run, paid: dict[str, UUID], api: OpenAIServer, folder: Path, unheard: str
 ) -> None:
     env = openai(environment(openai_stage, folder, unheard), api.base_url)
-    api.requests.clear()
-    api.respond = lambda _: Answer(hang=True)
     try:
         with running("memory-query", env, folder / "log-hangs") as function:
+            answer(ask(function, paid_run, {"text": "what loads the drivers, which takes time of its own"}))
+            api.requests.clear()
+            api.respond = lambda _: Answer(hang=True)
             for number in range(3):
                 began = time.monotonic()
                 document = answer(ask(function, paid_run, {"text": f"the ziggurat's pumps, {number}"}))

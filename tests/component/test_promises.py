@@ -38,6 +38,7 @@ from tests.component.functions import (
     DISCORD,
     FUNCTIONS,
     HTTP,
+    PATIENCE,
     TOKEN_SECRET,
     Function,
     authorised,
@@ -212,7 +213,7 @@ def test_no_secret_reaches_a_log_or_an_answer(alone: tuple[str, Function]) -> No
 def test_every_missing_setting_is_named_at_once_and_the_start_fails(name: str, tmp_path: Path) -> None:
     env = {"K_SINK": "not a url", "FACTEUR_DISCORD_PUBLIC_KEY": "short", "FACTEUR_TOKEN_SECRET": "short"}
     function = start(name, env, tmp_path / "log")
-    assert function.process.wait(20) == 2
+    assert function.process.wait(PATIENCE) == 2
     said = (tmp_path / "log").read_text()
     assert said.startswith(f"{name}: ")
     assert said.count("\n") == 1
@@ -226,7 +227,7 @@ def test_a_taken_port_is_one_clear_sentence(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         env = settings("postgresql://x@127.0.0.1:1/x", "http://127.0.0.1:1", tmp_path)
         function = start("callback", env, tmp_path / "log", port)
-        assert function.process.wait(20) == 2
+        assert function.process.wait(PATIENCE) == 2
     assert f"cannot listen on 127.0.0.1:{port}" in (tmp_path / "log").read_text()
 
 
@@ -236,7 +237,7 @@ def test_a_request_in_flight_is_finished_when_the_function_is_told_to_stop(dsn: 
         await_health(function)
         with in_flight(function, dsn) as answers:
             function.process.send_signal(signal.SIGTERM)
-        assert function.process.wait(15) == 0
+        assert function.process.wait(PATIENCE) == 0
         assert answers == [202]
 
 
@@ -263,4 +264,4 @@ def test_the_functions_framework_serves_a_function_too(dsn: str, tmp_path: Path)
         await_health(Function(f"http://127.0.0.1:{port}", process, tmp_path / "log"))
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(15)
+        process.wait(PATIENCE)

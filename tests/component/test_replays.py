@@ -21,13 +21,13 @@ from shared.local.servers.postgres import Postgres
 from shared.postgres.migrations import migrate
 from shared.postgres.scratch import scratch_database
 from tests.component.conftest import Stage, until
-from tests.component.functions import Function, Sink, authorised, running, settings, sink
+from tests.component.functions import PATIENCE, Function, Sink, authorised, running, settings, sink
 from tests.component.test_codex_intake import example
 from tests.component.wire import Cut, Wire, wire
 from tests.integration.postgres.test_together import held
 
 AGAIN = {409, 503}
-HTTP = urllib3.PoolManager(maxsize=64, retries=False, timeout=20)
+HTTP = urllib3.PoolManager(maxsize=64, retries=False, timeout=PATIENCE)
 
 
 @dataclass
@@ -101,7 +101,7 @@ def ids(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
 
 def patiently(post: Callable[[], urllib3.BaseHTTPResponse]) -> urllib3.BaseHTTPResponse:
     """The first answer that does not ask to try again."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while (answer := post()).status in AGAIN:
         assert time.monotonic() < deadline, answer.data
         assert int(answer.headers["Retry-After"]) >= 1

@@ -21,7 +21,7 @@ from shared.domain.task_token import Scope, mint_task_token, narrow
 from shared.postgres.launches import PgLaunches
 from shared.postgres.runs import PgRuns
 from tests.component.conftest import Stage, api_tokens
-from tests.component.functions import Sink, authorised, running, settings
+from tests.component.functions import PATIENCE, Sink, authorised, running, settings
 from tests.component.token_attacks import CONTENT, OTHER_KEY, STATUSES, VERBS, Attack, Running, Verb, attacks
 from tests.integration.postgres.conftest import launch
 
@@ -38,7 +38,9 @@ class Doors:
 
     @contextmanager
     def session(self) -> Iterator["Session"]:
-        session = Session({name: HTTPConnection(urlsplit(url).netloc, timeout=15) for name, url in self.urls.items()})
+        session = Session(
+            {name: HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE) for name, url in self.urls.items()}
+        )
         try:
             yield session
         finally:
@@ -113,7 +115,7 @@ def run(stage: Stage, open_doors: Doors) -> Callable[[], Running]:
 
 def _upload(doors: Doors, upload: Mapping[str, Any]) -> None:
     url = urlsplit(upload["url"])
-    with closing(HTTPConnection(urlsplit(doors.urls["callback"]).netloc, timeout=15)) as connection:
+    with closing(HTTPConnection(urlsplit(doors.urls["callback"]).netloc, timeout=PATIENCE)) as connection:
         connection.request("PUT", f"{url.path}?{url.query}", CONTENT, upload["headers"])
         assert connection.getresponse().status == 204
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,7 +39,10 @@ class Seen:
 
 
 class Api(ThreadingHTTPServer):
-    """Serves one world. `away`, `cut`, `slow` (seconds) and `shared` (seconds by channel) are its faults."""
+    """Serves one world. `away`, `cut`, `slow` (seconds) and `shared` (seconds by channel) are its faults.
+
+    While `open` is not set it answers nobody; `came` counts who has asked.
+    """
 
     daemon_threads = True
     request_queue_size = 256
@@ -50,6 +54,8 @@ class Api(ThreadingHTTPServer):
         self.bot_token = BOT_TOKEN
         self.away, self.cut, self.slow = False, False, 0.0
         self.shared: dict[str, float] = {}
+        self.open, self.came = threading.Event(), 0
+        self.open.set()
         self.seen: list[Seen] = []
 
     @property
@@ -113,6 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.came += 1
+        self.server.open.wait(60)
         if self.server.slow:
             time.sleep(self.server.slow)
         if self.server.cut:
