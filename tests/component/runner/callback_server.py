@@ -6,6 +6,7 @@ What it is told to do badly, it does: be away, be slow, refuse, fence, forget.
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,6 +29,7 @@ class Callback:
     def __init__(self) -> None:
         self.token = TOKEN
         self.answer_with: int | None = None  # a status for every request, None for the contract
+        self.answers: list[int] = []  # statuses of the next requests, which come before `answer_with`
         self.retry_after: int | None = None
         self.hangs = threading.Event()
         self.store_hangs = threading.Event()
@@ -38,6 +40,7 @@ class Callback:
         self.puts: list[int] = []  # what the next uploads are answered instead of being stored; 0 stores one
         self.events: dict[str, dict[str, Any]] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.times: list[float] = []  # when each of them came
         self.batches: list[list[int]] = []
         self.artifacts: dict[str, dict[str, Any]] = {}
         self.memories: list[dict[str, Any]] = []
@@ -55,14 +58,18 @@ class Callback:
     @property
     def kinds(self) -> list[str]:
         """The kinds of the events that are kept, in the order of their first arrival."""
-        return [event["eventType"] for event in self.events.values()]
+        return [event["eventType"] for event in self._kept()]
 
     @property
     def sequences(self) -> list[int]:
-        return [event["sequence"] for event in self.events.values()]
+        return [event["sequence"] for event in self._kept()]
 
     def said(self, kind: str) -> list[Any]:
-        return [event["content"] for event in self.events.values() if event["eventType"] == kind]
+        return [event["content"] for event in self._kept() if event["eventType"] == kind]
+
+    def _kept(self) -> list[dict[str, Any]]:
+        # A copy, made at once: more may come while a test looks at them.
+        return list(self.events.values())
 
     def start(self) -> None:
         """Listens, on the same port every time."""
@@ -90,9 +97,11 @@ class Callback:
         status, retry_after = self.answer_with, self.retry_after
         # Whoever sees that it came may tell the server to behave otherwise with the next.
         with self._lock:
+            status = self.answers.pop(0) if self.answers else status
+            self.times.append(time.monotonic())
             self.requests.append((method, path, headers))
         if hangs:
-            self._released.wait(30)
+            self._released.wait(120)
             return 503, {}, {}
         if status is not None:
             asked = {} if retry_after is None else {"Retry-After": str(retry_after)}

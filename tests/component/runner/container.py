@@ -11,7 +11,9 @@ from pathlib import Path
 from tests.component.runner.callback_server import TASK, TOKEN, Callback
 
 ROOT = Path(__file__).parents[3]
-PATIENCE = 20.0
+# Seconds after which a test gives up, and those of an attempt that ends by itself long before.
+PATIENCE = 60.0
+DEADLINE = 100.0
 
 # What every test program starts with; `step` waits until the test has taken notice.
 PRELUDE = """
@@ -54,7 +56,7 @@ class Container:
             "CODEX_MEMORY_ENDPOINT": f"{callback.url}/memory",
             "CODEX_SPOOL_DIR": str(folder / "spool"),
         }
-        self.set_deadline(PATIENCE)
+        self.set_deadline(DEADLINE)
 
     def set_deadline(self, seconds: float) -> None:
         when = datetime.now(UTC) + timedelta(seconds=seconds)

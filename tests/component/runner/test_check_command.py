@@ -49,7 +49,7 @@ def test_an_image_that_keeps_the_contract_passes_as_a_container_without_rights(e
 
 
 def test_an_image_may_be_given_arguments_and_is_named_as_one_by_the_engine(engine: Path) -> None:
-    done = facteur("--engine", "docker", "--timeout", "30", IMAGE, "valid", PATH=str(engine))
+    done = facteur("--engine", "docker", "--timeout", "60", IMAGE, "valid", PATH=str(engine))
     assert done.exit_code == 1
     assert [line.split()[:2] for line in done.stdout.splitlines() if line[0] != " "] == [
         ["✗" if name == "valid" else "✓", name] for name in [*(one.name for one in CHECKS), "hides"]

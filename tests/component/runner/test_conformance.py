@@ -89,7 +89,7 @@ def test_who_does_not_end_is_killed_with_all_that_it_started(tmp_path: Path) -> 
         "time.sleep(600)\n"
     )
     container = Command([sys.executable, "-c", program], {})
-    (finding,) = check(container, PROMPT, 8)
+    (finding,) = check(container, PROMPT, 20)
     assert re.fullmatch(r"no event arrived \(killed after \d+ s; its last words: none\)", finding.problem)
     child = Path("/proc", (tmp_path / "pid").read_text(), "stat")
     eventually(lambda: not child.exists() or child.read_text().split()[2] == "Z", "the child's end")

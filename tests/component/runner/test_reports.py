@@ -1,7 +1,6 @@
 """What an agent says through the SDK arrives, as it was said."""
 
 import hashlib
-import time
 from typing import Any
 
 import pytest
@@ -94,7 +93,6 @@ with Task.from_env() as task:
 
 
 def test_memory_that_is_away_is_said_and_ends_nothing(callback: Callback, container: Container) -> None:
-    container.set_deadline(0.5)
     container.env["CODEX_MEMORY_ENDPOINT"] = "http://127.0.0.1:1/memory"
     container.run("""
 with Task.from_env() as task:
@@ -202,7 +200,12 @@ with Task.from_env() as task:
 def test_a_callback_that_is_something_else_is_away(callback: Callback, container: Container) -> None:
     container.set_deadline(0.3)
     container.env["CODEX_CALLBACK_URL"] = f"{callback.url}/memory"
-    began = time.monotonic()
-    assert container.run("with Task.from_env() as task: pass") == 1
+    program = """
+import atexit
+began = time.monotonic()
+atexit.register(lambda: print("took", time.monotonic() - began))
+with Task.from_env() as task: pass
+"""
+    assert container.run(program) == 1
     assert "the callback is away" in container.said
-    assert time.monotonic() - began < 10
+    assert float(container.said.split("took ")[1].split()[0]) < 10

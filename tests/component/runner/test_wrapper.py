@@ -10,8 +10,8 @@ import pytest
 
 from shared.runner.token import READING, narrowed
 from tests.component.runner.callback_server import TOKEN, Callback
-from tests.component.runner.container import Container
-from tests.component.runner.wrapping import playing, python, recorded, run
+from tests.component.runner.container import Container, eventually
+from tests.component.runner.wrapping import playing, python, recorded, run, wrapped
 
 MEMORY = {
     "score": 0.9,
@@ -127,7 +127,6 @@ def test_memories_are_not_asked_for_where_they_are_there_or_not_wanted(
 
 def test_without_the_memory_the_work_goes_on(callback: Callback, container: Container) -> None:
     container.env["CODEX_MEMORY_ENDPOINT"] = callback.url + "/nothing"
-    container.set_deadline(40)
     assert run(container, ["cat"]) == 0
     assert callback.said("progress") == ["The memory is away (the answer was 404); going on without it."]
     assert callback.said("completed") == ["Rename the button."]
@@ -170,8 +169,12 @@ print(json.dumps({{"type": "item.completed", "item": item}}))
 
 
 def test_heartbeats_are_sent_while_all_is_still(callback: Callback, container: Container) -> None:
-    assert run(container, ["sleep", "2"], "--heartbeat", "0.2") == 0
-    assert callback.kinds.count("heartbeat") >= 2
+    seen = container.folder / "seen"
+    wait = f"while [ ! -e {seen} ]; do sleep 0.1; done"
+    with wrapped(container, ["sh", "-c", wait], "--heartbeat", "0.2") as process:
+        eventually(lambda: callback.kinds.count("heartbeat") >= 2, "heartbeats")
+        seen.touch()
+        assert process.wait() == 0
 
 
 def test_an_attempt_that_has_ended_is_not_run_again(callback: Callback, container: Container) -> None:

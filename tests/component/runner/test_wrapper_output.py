@@ -16,7 +16,6 @@ MANY = "for n in range(0, 1000000, 1000): print('\\n'.join(map(str, range(n, n +
 
 
 def test_a_million_short_lines_are_few_events_and_little_memory(callback: Callback, container: Container) -> None:
-    container.set_deadline(100)
     seen = container.folder / "seen"
     wait = f"while not os.path.exists({str(seen)!r}): time.sleep(0.05)"
     program = f"{MANY}\nimport os, sys, time\nprint('ready', flush=True); sys.stderr.close()\n{wait}"
@@ -81,7 +80,6 @@ def test_a_file_change_and_commands_of_every_kind_are_told(callback: Callback, c
 
 def test_a_callback_that_is_away_the_whole_time_holds_nobody_up(callback: Callback, container: Container) -> None:
     callback.stop()
-    container.set_deadline(60)
     done = container.folder / "done"
     program = f"for n in range(300): print('x' * 5000, flush=True)\nopen({str(done)!r}, 'w')"
     with wrapped(container, python(program), "--memories", "0") as process:
@@ -93,7 +91,6 @@ def test_a_callback_that_is_away_the_whole_time_holds_nobody_up(callback: Callba
 
 
 def test_a_callback_that_hangs_holds_nobody_up(callback: Callback, container: Container) -> None:
-    container.set_deadline(60)
     done = container.folder / "done"
     program = "import sys; print('ready', flush=True); sys.stdin.read()\nwhile not __import__('os').path.exists("
     program += f"{str(done)!r} + '.go'): pass\n{MANY}\nopen({str(done)!r}, 'w')"

@@ -86,7 +86,7 @@ def test_the_workspace_may_be_elsewhere(callback: Callback, container: Container
 
 
 def test_a_store_that_is_away_costs_the_files_and_not_the_end(callback: Callback, container: Container) -> None:
-    container.set_deadline(12)
+    container.set_deadline(20)
     script = "echo 1 > one"
     callback.spoils = 10_000
     assert run(container, ["sh", "-c", script], "--artifact", "*") == 0
@@ -95,7 +95,7 @@ def test_a_store_that_is_away_costs_the_files_and_not_the_end(callback: Callback
 
 
 def test_a_store_that_hangs_takes_no_time_of_the_end(callback: Callback, container: Container) -> None:
-    container.set_deadline(8)
+    container.set_deadline(20)
     callback.store_hangs.set()
     assert run(container, ["sh", "-c", "echo 1 > one"], "--artifact", "*") == 0
     assert callback.said("log") == ["There is no time left to leave more files with the task."]
