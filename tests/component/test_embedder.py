@@ -19,7 +19,7 @@ from shared.postgres.database import Row
 from shared.postgres.memory_models import PgMemoryModels
 from shared.postgres.runs import PgRuns
 from tests.component.conftest import NO_PROXY, Stage, tick, until
-from tests.component.functions import Function, Sink, authorised, running, settings
+from tests.component.functions import PATIENCE, Function, Sink, authorised, running, settings
 from tests.contract.embedders.openai_server import KEY, Answer, OpenAIServer, openai_server, refusal, well
 
 OFFLINE = "facteur-offline-lexical-v1:512"
@@ -291,7 +291,7 @@ def test_an_api_that_hangs_holds_no_task_up_and_what_it_makes_late_is_not_made_a
     slow = threading.Event()
 
     def late(request: Mapping[str, Any]) -> Answer:
-        assert slow.wait(20)
+        assert slow.wait(PATIENCE)
         return well(request)
 
     task = openai_stage.accept("an answer that comes late")

@@ -69,7 +69,7 @@ def test_the_deadline_ends_an_agent_that_hangs_while_there_is_time_to_say_so(
     began = time.monotonic()
     container.set_deadline(20)
     assert run(container, python(WAITS)) == 124
-    assert time.monotonic() - began > 15
+    assert time.monotonic() - began > 12
     assert callback.said("failed") == ["deadline: the agent was not done in time, and was ended"]
 
 
