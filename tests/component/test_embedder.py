@@ -18,6 +18,8 @@ from shared.local.state import free_port
 from shared.postgres.database import Row
 from shared.postgres.memory_models import PgMemoryModels
 from shared.postgres.runs import PgRuns
+from shared.redis.connection import Connection
+from shared.redis.pace import RedisPace
 from tests.component.conftest import NO_PROXY, Stage, tick, until
 from tests.component.functions import PATIENCE, Function, Sink, authorised, running, settings
 from tests.contract.embedders.openai_server import KEY, Answer, OpenAIServer, openai_server, refusal, well
@@ -317,6 +319,8 @@ def test_a_pause_that_one_process_was_asked_for_is_kept_by_every_other(
     env = settings(openai_stage.dsn, broker.url, folder, redis_url) | OPENAI | {"OPENAI_BASE_URL": api.base_url}
     with running("embedder", env, folder / "log-one") as one, running("embedder", env, folder / "log-two") as two:
         deliver(one, said(TaskAccepted(openai_stage.accept("the first text"))))
+        pace = RedisPace(Connection(redis_url), "text-embedding-3-large:64")
+        until(pace.pause)
         asked = len(api.requests)
         api.respond = well
         deliver(two, said(TaskAccepted(openai_stage.accept("the second text"))))

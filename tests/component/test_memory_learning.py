@@ -35,6 +35,9 @@ from tests.component.functions import (
     settings,
 )
 
+# The first test waits for two hundred tasks.
+pytestmark = pytest.mark.timeout(300)
+
 SHARE = 0.3
 TASKS = 200
 REPOSITORY = "o/temple"

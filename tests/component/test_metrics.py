@@ -93,8 +93,10 @@ def test_calls_of_the_embedding_api_are_timed_and_their_failures_counted(
         with running("embedder", env, folder / "log") as embedder:
             for answer in (well, lambda _: Answer(429, {"error": {"message": "slow down"}})):
                 api.respond = answer
+                asked = len(api.requests)
                 task = stage.accept(f"text {uuid4()}")
                 assert embedder.deliver(announce(TaskAccepted(task), "codex-intake", None)).status == 204
+                until(lambda asked=asked: len(api.requests) > asked)  # type: ignore[misc]
     assert collector.total("graf_codex_embedding_failures_total", why="throttled") == 1
     (duration,) = collector.points("graf_codex_embedding_duration_ms")
     assert (duration.count, labels_of(duration)) == (2, {})

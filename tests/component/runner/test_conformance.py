@@ -14,6 +14,9 @@ from shared.local.conformance.trial import PROMPT
 from tests.architecture.markdown import fences
 from tests.component.runner.container import eventually
 
+# The first test waits for every container.
+pytestmark = pytest.mark.timeout(300)
+
 AGENT = Path(__file__).with_name("plain_agent.py")
 TIMEOUT = 60.0
 AT_ONCE = 10
@@ -48,7 +51,6 @@ def seen() -> Mapping[str, Findings]:
         return dict(zip(asked, found, strict=True))
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", HONEST)
 def test_who_keeps_the_contract_passes_every_check(seen: Mapping[str, Findings], name: str) -> None:
     assert [finding for finding in seen[name].values() if finding.state is State.FAILED] == []
