@@ -190,7 +190,7 @@ def in_flight(function: Function, dsn: str) -> Iterator[list[int]]:
 @contextmanager
 def _stage(postgres_server: str, migrated_template: str) -> Iterator[Stage]:
     with scratch_database(postgres_server, migrated_template) as dsn:
-        database = Database(dsn)
+        database = Database(dsn, timeout=PATIENCE)
         yield Stage(dsn, database)
         database.close()
 

@@ -310,7 +310,7 @@ def test_a_function_with_open_streams_stops_at_once_and_finishes_what_it_was_ask
 
 def test_a_stream_waits_for_a_database_that_is_away(postgres_server: str, migrated_template: str, folder: Path) -> None:
     with scratch_database(postgres_server, migrated_template) as dsn, sink() as broker:
-        stage = Stage(dsn, Database(dsn))
+        stage = Stage(dsn, Database(dsn, timeout=PATIENCE))
         task, _ = stage.launch()
         env = settings(dsn, broker.url, folder)
         with running("codex-intake", env, folder / "log-away") as function, follow(function.url, task) as stream:

@@ -9,6 +9,7 @@ import pytest
 from shared.domain.errors import Unavailable
 from shared.kubernetes.token_review import TokenReview
 from shared.local.state import free_port
+from tests.component.functions import PATIENCE
 from tests.component.kubernetes_api import AUDIENCE, OWN_TOKEN, KubernetesApi, jwt, kubernetes_api
 
 BUILDER = "system:serviceaccount:ci:builder"
@@ -35,7 +36,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def review(api: KubernetesApi, clock: Clock) -> TokenReview:
-    return TokenReview(api.url, api.credentials, AUDIENCE, clock)
+    return TokenReview(api.url, api.credentials, AUDIENCE, clock, timeout=PATIENCE)
 
 
 def test_a_token_for_our_audience_tells_its_user(review: TokenReview) -> None:

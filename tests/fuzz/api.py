@@ -45,7 +45,7 @@ def fuzz(document: str, options: Sequence[str], capture: bool = False) -> "subpr
     """Every check and every phase on a document, by its URL or path; the exit code is 0 if nothing was found."""
     command = [str(Path(sys.executable).with_name("schemathesis")), "run", document]
     command += ["--header", f"Authorization: Bearer {API_TOKEN}", "--checks", "all", "--mode", "all"]
-    command += ["--request-timeout", "20", "--no-color", *options]
+    command += ["--request-timeout", "60", "--no-color", *options]
     env = os.environ | {"SCHEMATHESIS_HOOKS": "tests.fuzz.hooks", "PYTHONPATH": str(ROOT)}
     with tempfile.TemporaryDirectory() as folder:  # it keeps what it finds where it runs
         return subprocess.run(command, cwd=folder, env=env, capture_output=capture, text=True, check=False)
