@@ -64,7 +64,7 @@ def test_what_makes_a_memory_is_announced_once(callback: Function, stage: Stage,
     seen = event(2, "snapshot", snapshot={"type": "after", "content": "a: 2"})
     for _ in range(2):
         recorded(callback, run, event(1), seen)
-    until(lambda: broker.events and not stage.outbox(run[0]))
+    until(lambda: broker.events and stage.heard(broker, run[0]))
     assert broker.types() == ["run.reported.v1"]
 
 

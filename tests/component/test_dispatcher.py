@@ -53,7 +53,7 @@ def changed(name: str) -> Event:
 
 def about(stage: Stage, broker: Sink, task: UUID) -> list[str]:
     """What was said of the task, once nothing of it waits to be said."""
-    until(lambda: stage.outbox(task) == [])
+    until(lambda: stage.heard(broker, task))
     return [event.type.split(".", 3)[3] for event in broker.events if event.subject == str(task)]
 
 

@@ -134,7 +134,7 @@ def test_sixty_four_at_the_same_moment_to_three_processes_are_one_task(
         assert sorted(json.loads(answer.data)["duplicate"] for answer in answers) == [False] + [True] * 63
     assert stored(stage, door, name) == [1, 1, 1, 1]
     task = run_id(door.delivery(name))
-    until(lambda: stage.outbox(task) == [])
+    until(lambda: stage.heard(broker, task))
     assert [event.subject for event in broker.events] == [str(task)]
 
 
