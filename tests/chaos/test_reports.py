@@ -145,7 +145,7 @@ def every_run_ended_once(scene: Scene, name: str, how: str, writers: Sequence[Wr
 
 
 def prove(scene: Scene, how: str, name: str, folder: Path, size: int, fire: Callable[[], Any], kills: int = 0) -> None:
-    """Containers report while `fire` goes on, until it killed so often; what they said and what is stored is the same."""
+    """Containers report while `fire` goes on, until it killed so often; what they said is what is stored."""
     writers = scene.launch(size)
     began = time.monotonic()
     with fire():

@@ -277,14 +277,25 @@ def test_eight_streams_are_open_at_once_and_the_ninth_is_told_to_wait(fresh: Fun
 
 def test_a_quiet_stream_says_that_it_is_there(intake: Function, stage: Stage) -> None:
     task = stage.accept()
-    began = time.monotonic()
-    with follow(intake.url, task) as stream:
-        assert stream.next().event == "accepted"
-        stream.remark()
-        assert time.monotonic() - began > 15
+    with ExitStack() as open_streams:
+        begun = []
+        for _ in range(3):
+            time.sleep(1)
+            began = time.monotonic()
+            stream = open_streams.enter_context(follow(intake.url, task))
+            assert stream.next().event == "accepted"
+            begun.append((stream, began))
+        waits = []
+        for stream, began in begun:
+            stream.remark()
+            waits.append(time.monotonic() - began)
+        assert min(waits) > 15
+        # What one of them waited longer is the machine's.
+        assert min(waits) < 16.5
         cancel(intake, task)
-        assert [told.event for told in stream] == ["cancel requested", "canceled"]
-        assert len(stream.comments) == 1
+        for stream, _ in begun:
+            assert [told.event for told in stream] == ["cancel requested", "canceled"]
+            assert len(stream.comments) == 1
 
 
 def cancel(intake: Function, task: UUID) -> None:
