@@ -1,6 +1,6 @@
 """Demos and twins of the tests end with them, whatever happens."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -8,9 +8,13 @@ import pytest
 from shared.local.servers.postgres import Postgres
 from shared.local.watchdog import reap
 from tests.chaos.fire import Demo
-from tests.flow.conftest import OWN
+from tests.flow.conftest import OWN, patiently
 
-Start = Callable[[], Demo]
+Start = Callable[..., Demo]
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    patiently(items, Path(__file__).parent)
 
 
 @pytest.fixture
@@ -24,11 +28,11 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def start(state: Path) -> Iterator[Start]:
-    """Starts `facteur demo` on the state folder."""
+    """Starts `facteur demo` on the state folder, with more variables where they are given."""
     demos: list[Demo] = []
 
-    def begin() -> Demo:
-        demos.append(Demo(state))
+    def begin(**more: str) -> Demo:
+        demos.append(Demo(state, **more))
         return demos[-1]
 
     yield begin

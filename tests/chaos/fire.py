@@ -21,6 +21,8 @@ from tests.integration.local.waiting import left
 DEMO = [sys.executable, "-c", "from shared.cli.main import main; main()", "demo"]
 # Another seed is another series of moments: FACTEUR_CHAOS_SEED=7 make test PYTEST_ARGS=tests/chaos
 SEED = os.environ.get("FACTEUR_CHAOS_SEED", "1")
+# Ends what hangs: what was lost may have to wait for the tick of the next minute.
+PATIENCE = 300.0
 MIDDLE = 0.8  # seconds after its first task within which a demo is certainly not over
 MODULES = {"broker": "shared.local.broker", "node": "shared.local.node", "gateway": "shared.local.gateway"}
 SERVERS = {"redis": "valkey-server", "postgres": "postgres"}
@@ -57,7 +59,7 @@ def _parents(process: psutil.Process) -> list[psutil.Process]:
     return []
 
 
-def await_processes(twin_id: str, name: str, count: int, seconds: float = 20) -> list[psutil.Process]:
+def await_processes(twin_id: str, name: str, count: int, seconds: float = PATIENCE) -> list[psutil.Process]:
     """That many processes of this name, once they live."""
     deadline = time.monotonic() + seconds
     while len(found := find(twin_id, name)) < count:
@@ -67,15 +69,15 @@ def await_processes(twin_id: str, name: str, count: int, seconds: float = 20) ->
 
 
 class Demo:
-    """`facteur demo` in a process of its own. `said` is all that it has printed so far."""
+    """`facteur demo` in a process of its own, with more variables. `said` is all that it has printed so far."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, **more: str) -> None:
         self.state = state
         self.said = ""
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self.process = subprocess.Popen(
             [*DEMO, "--state", str(state)],
-            env={name: value for name, value in os.environ.items() if name not in OWN},
+            env={name: value for name, value in os.environ.items() if name not in OWN} | more,
             text=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -88,22 +90,22 @@ class Demo:
     def twin_id(self) -> str:
         return str(json.loads((self.state / "twin.json").read_text())["twin_id"])
 
-    def until(self, beginning: str, seconds: float = 30) -> None:
+    def until(self, beginning: str, seconds: float = PATIENCE) -> None:
         """Until it says a line that begins so."""
         while not self._next(seconds).startswith(beginning):
             pass
 
-    def end(self, seconds: float = 90) -> int:
+    def end(self, seconds: float = PATIENCE) -> int:
         """Its exit code."""
         deadline = time.monotonic() + seconds
         with contextlib.suppress(EOFError):
             while True:
                 self._next(max(0.0, deadline - time.monotonic()))
-        return self.process.wait(5)
+        return self.process.wait(PATIENCE)
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(5)
+        self.process.wait(PATIENCE)
 
     def jobs(self) -> list[str]:
         """The names of all jobs that were handed over."""

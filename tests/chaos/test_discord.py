@@ -75,7 +75,7 @@ def admitted(answered: Acknowledged) -> bool:
     return any(words in told(answered) for words in ("I keep trying", "not queued yet"))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("hangs", [False, True], ids=["gone", "hanging"])
 @pytest.mark.parametrize(
     "names",
@@ -149,7 +149,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
 def test_discord_being_away_touches_no_task_and_its_card_is_true_afterwards(outage: Outage, fault: Fault) -> None:
     stand = outage.stand

@@ -18,7 +18,7 @@ from shared.events.event import Event
 from shared.local.children import FUNCTIONS
 from shared.local.twin import Twin, TwinSettings
 from tests.chaos.fire import MODULES, SERVERS, find, moments
-from tests.flow.laptop import Laptop
+from tests.flow.laptop import TICKS, Laptop
 from tests.integration.local.waiting import eventually
 
 TASKS, TIMES, THREADS, KILLS = 100, 10, 8, 20
@@ -38,7 +38,7 @@ def test_a_hundred_tasks_posted_ten_times_under_fire_are_run_once_each(state: Pa
             tasks = set(threads.map(lambda post: post(), posts))
         fire.join()
         assert len(tasks) == TASKS
-        _all_end(laptop, seconds=60)
+        _all_end(laptop)
         ended = laptop.rows("SELECT id, status, attempt, reason FROM codex_kb.codex_tasks")
         assert {row["id"] for row in ended} == tasks
         assert {(row["status"], row["attempt"], row["reason"]) for row in ended} == {("succeeded", 1, "")}
@@ -64,11 +64,11 @@ def _kill_anything(twin_id: str, chance: random.Random) -> None:
                 chance.choice(found).kill()
 
 
-def _all_end(laptop: Laptop, seconds: float) -> None:
+def _all_end(laptop: Laptop) -> None:
     unfinished = "SELECT count(*) AS tasks FROM codex_kb.codex_tasks WHERE finished_at IS NULL"
     known = "SELECT count(*) AS tasks FROM codex_kb.codex_tasks"
     eventually(
         lambda: laptop.rows(known)[0]["tasks"] == TASKS and laptop.rows(unfinished)[0]["tasks"] == 0,
         "the end of every task",
-        seconds,
+        TICKS,
     )

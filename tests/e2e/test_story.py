@@ -53,7 +53,10 @@ def test_a_stream_goes_on_after_any_entry_without_gap_or_repeat(system: System, 
     whole = [entry["id"] for entry in system.timeline(first.id)]
     middle = len(whole) // 2
     rest = [told.id for told in system.follow(first.id, whole[middle])]
-    assert rest == whole[middle + 1 :]
+    # What is remembered of a task may be told after its end, and meanwhile.
+    whole_now = [entry["id"] for entry in system.timeline(first.id)]
+    assert rest == whole_now[middle + 1 :][: len(rest)]
+    assert len(rest) >= len(whole[middle + 1 :])
 
 
 def test_an_artifact_is_had_by_its_link(system: System, first: Done) -> None:

@@ -58,10 +58,15 @@ def test_json_that_is_sent_again_gets_the_same_bytes(system: System, key: str) -
 
 
 def test_another_task_under_the_same_key_is_a_conflict(system: System, key: str, first: Done) -> None:
+    # Not as it was at its end: what is remembered of a task may be more a moment later.
+    before = system.show(first.id)
     answer = system.submit("Say something else", f"{key}-first")
     assert answer.status == 409
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert system.show(first.id) == first.shown
+    assert system.show(first.id) == before
+    assert {name: before[name] for name in before if name != "memory"} == {
+        name: first.shown[name] for name in first.shown if name != "memory"
+    }
 
 
 def test_an_event_that_is_published_twice_is_one_task(system: System, key: str, broker: str) -> None:

@@ -19,8 +19,12 @@ from shared.local.twin import TwinInfo
 from tests.integration.local.waiting import eventually
 
 FINAL = ("succeeded", "failed", "expired", "canceled")
+# What a broker that was too slow did not take is sent at the next tick, which comes every minute.
+TICKS = 240.0
 # A function that is restarted is away for a moment; whoever posts a task posts it until it is taken.
-PATIENT = urllib3.Retry(total=20, backoff_factor=0.1, backoff_max=2, status_forcelist=[502, 503], allowed_methods=None)
+PATIENT = urllib3.Retry(
+    total=60, backoff_factor=0.1, backoff_max=2, status_forcelist=[502, 503, 504], allowed_methods=None
+)
 
 
 class Laptop:
@@ -28,7 +32,7 @@ class Laptop:
 
     def __init__(self, info: TwinInfo) -> None:
         self.info = info
-        self._http = urllib3.PoolManager(retries=PATIENT, timeout=15, maxsize=8)
+        self._http = urllib3.PoolManager(retries=PATIENT, timeout=60, maxsize=8)
         self.bearer = {"Authorization": f"Bearer {info.api_token}"}
 
     def send(self, sent: Input, **headers: str) -> UUID:
@@ -62,7 +66,7 @@ class Laptop:
     def task(self, task: UUID) -> Any:
         return self.look(f"/v1/codex/tasks/{task}")
 
-    def ended(self, task: UUID, seconds: float = 30) -> Any:
+    def ended(self, task: UUID, seconds: float = TICKS) -> Any:
         """The task once it has ended and its outcome is remembered."""
 
         def over() -> bool:
@@ -90,7 +94,7 @@ class Laptop:
 
     def rows(self, statement: str, **parameters: object) -> list[dict[str, Any]]:
         """What the database answers; one that is restarted is waited for."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             try:
                 with psycopg.connect(self.info.dsn, row_factory=dict_row) as connection:

@@ -38,7 +38,7 @@ class Sandbox:
     def __post_init__(self) -> None:
         file = self.folder / ".env"
         command = [sys.executable, "-m", "shared.cli.main", "sandbox", "--file", str(file)]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=30)
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
         self.made = sourced(file)
         self._services = services(self.made)
         self.ports = {name: free_port() for name in RUNNING}
@@ -49,7 +49,7 @@ class Sandbox:
 
     def run_once(self, name: str) -> None:
         """A service that ends by itself."""
-        subprocess.run(self._command(name), cwd=ROOT, env=self._env(name), check=True, capture_output=True, timeout=60)
+        subprocess.run(self._command(name), cwd=ROOT, env=self._env(name), check=True, capture_output=True, timeout=240)
 
     def start(self, name: str) -> "subprocess.Popen[bytes]":
         with (self.folder / f"{name}.log").open("ab") as log:
@@ -60,7 +60,7 @@ class Sandbox:
     def await_health(self, name: str) -> None:
         probe = self._services[name]["healthcheck"].get("test", [""])[-1]
         if found := re.search(r":80[89]0(/\w+)", probe):
-            eventually(lambda: status("GET", self.ports[name], found[1]) == 200, f"{name} is healthy", 60)
+            eventually(lambda: status("GET", self.ports[name], found[1]) == 200, f"{name} is healthy", 240)
 
     def _command(self, name: str) -> list[str]:
         """What the image or the file starts, with this Python."""

@@ -8,7 +8,7 @@ import psutil
 
 from shared.local.node import JOB
 from tests.component.streams import follow
-from tests.flow.laptop import Laptop
+from tests.flow.laptop import TICKS, Laptop
 from tests.integration.local.waiting import eventually
 
 
@@ -34,7 +34,7 @@ def cancel(laptop: Laptop, task: UUID) -> dict[str, object]:
 def test_a_running_task_is_canceled_and_its_agent_is_gone(laptop: Laptop) -> None:
     task = laptop.submit("Take your time\nfacteur: sleep 600", "to be canceled")
     job = laptop.job(task)
-    eventually(lambda: "heartbeat" in laptop.story(task), "the agent at work")
+    eventually(lambda: "heartbeat" in laptop.story(task), "the agent at work", TICKS)
     assert processes(job)
     with follow(laptop.info.url, task, token=laptop.info.api_token) as stream:
         assert (stream.status, stream.next().event) == (200, "accepted")
@@ -45,8 +45,8 @@ def test_a_running_task_is_canceled_and_its_agent_is_gone(laptop: Laptop) -> Non
     assert (ended["status"], ended["cancelRequested"], ended["attempts"]) == ("canceled", True, 1)
     assert ended["reason"].startswith("canceled by ")
     assert ended["finishedAt"] > ended["launchedAt"]
-    eventually(lambda: not processes(job), "the end of every process of the job")
-    eventually(lambda: _phase(job) == "stopped", "the launcher's word for it")
+    eventually(lambda: not processes(job), "the end of every process of the job", TICKS)
+    eventually(lambda: _phase(job) == "stopped", "the launcher's word for it", TICKS)
     story = laptop.story(task)
     assert (story.count("cancel requested"), story.count("canceled")) == (1, 1)
     assert story.index("launched") < story.index("cancel requested") < story.index("canceled")

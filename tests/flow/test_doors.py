@@ -12,7 +12,7 @@ from shared.local.demo.inputs import Input
 from shared.local.demo.stations import STATIONS, given_memory_of
 from shared.postgres.database import Database
 from shared.postgres.evidence import Evidence, PgEvidence
-from tests.flow.laptop import Laptop
+from tests.flow.laptop import TICKS, Laptop
 from tests.integration.local.waiting import eventually
 
 DOORS = ("protobuf", "JSON", "CloudEvent", "Discord")
@@ -48,7 +48,7 @@ def traces(laptop: Laptop, tasks: Mapping[str, UUID]) -> dict[str, Evidence]:
         seen = [evidence.of(task) for task in tasks.values()]
         return all(found and "snapshot-after" in found.embedded for found in seen)
 
-    eventually(remembered, "every snapshot embedded")
+    eventually(remembered, "every snapshot embedded", TICKS)
     found = {name: evidence.of(task) for name, task in tasks.items()}
     database.close()
     return {name: seen for name, seen in found.items() if seen}
@@ -109,7 +109,7 @@ def test_replays_by_every_door_launch_nothing(laptop: Laptop, tasks: Mapping[str
     for _ in range(2):
         assert {sent.name: laptop.send(sent) for sent in sent_by(laptop)} == tasks
     for task in tasks.values():
-        eventually(partial(_taken_thrice, laptop, task), f"intake has taken {task} three times")
+        eventually(partial(_taken_thrice, laptop, task), f"intake has taken {task} three times", TICKS)
     # Whatever a replay could start, this later task comes after it on the same way.
     last = laptop.submit("Say that the replays are through", "after the replays")
     laptop.ended(last)

@@ -7,7 +7,7 @@ from tests.flow.laptop import Laptop
 from tests.flow.suite import suite
 
 
-@pytest.mark.timeout(360)
+@pytest.mark.timeout(1500)
 def test_the_suite_passes_against_a_twin_and_again_against_the_same(laptop: Laptop) -> None:
     named = {
         target.BASE_URL: laptop.info.url,
@@ -22,6 +22,7 @@ def test_the_suite_passes_against_a_twin_and_again_against_the_same(laptop: Lapt
     assert laptop.rows("SELECT count(*) AS n FROM codex_kb.dead_letters") == [{"n": 0}]
 
 
+@pytest.mark.timeout(1500)
 def test_the_suite_says_what_names_a_system() -> None:
     done = suite()
     assert done.returncode == 2

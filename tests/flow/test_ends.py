@@ -14,7 +14,7 @@ import pytest
 from shared.events.catalogue import TASK_REQUESTED
 from shared.events.event import Event
 from shared.local.children import FUNCTIONS
-from tests.flow.laptop import Laptop
+from tests.flow.laptop import TICKS, Laptop
 from tests.integration.local.waiting import eventually
 
 
@@ -74,7 +74,7 @@ def test_one_trace_leads_from_the_request_through_every_function(laptop: Laptop)
     assert _trace(kept[0]["traceparent"]) == trace
     # Through all functions but the door that this task did not come through.
     for name in set(FUNCTIONS) - {"discord-interaction"}:
-        eventually(partial(_spoke, laptop, name, task), f"a line of {name} about the task")
+        eventually(partial(_spoke, laptop, name, task), f"a line of {name} about the task", TICKS)
         assert {line["traceId"] for line in _about(laptop.log(name), task)} == {trace}
 
 
@@ -100,7 +100,7 @@ def _request(data: dict[str, Any], **extensions: str) -> Event:
 
 def _letter(laptop: Laptop, event_id: str) -> dict[str, Any]:
     statement = "SELECT * FROM codex_kb.dead_letters WHERE event_id = %(id)s"
-    eventually(lambda: bool(laptop.rows(statement, id=event_id)), "the dead letter")
+    eventually(lambda: bool(laptop.rows(statement, id=event_id)), "the dead letter", TICKS)
     (letter,) = laptop.rows(statement, id=event_id)
     return letter
 

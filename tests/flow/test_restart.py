@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from shared.local.twin import Twin, TwinSettings
-from tests.flow.laptop import FINAL, Laptop
+from tests.flow.laptop import FINAL, TICKS, Laptop
 from tests.integration.local.waiting import eventually
 
 
@@ -13,11 +13,12 @@ def test_tasks_memories_and_tasks_in_flight_survive_a_restart(state: Path) -> No
     with Twin(settings, said=lambda _: None) as info:
         before = Laptop(info)
         done = before.submit("Wire the retry budget of the broker into the relay", "done")
-        ended = before.ended(done)
-        eventually(lambda: "snapshot-after" in before.remembered(done), "everything remembered")
-        story = before.story(done)
-        running = before.submit("Stay a while\nfacteur: sleep 60", "running")
-        eventually(lambda: "heartbeat" in before.story(running), "the agent at work")
+        before.ended(done)
+        eventually(lambda: "snapshot-after" in before.remembered(done), "everything remembered", TICKS)
+        # Only now: it says how much is remembered of it.
+        ended, story = before.task(done), before.story(done)
+        running = before.submit("Stay a while\nfacteur: sleep 600", "running")
+        eventually(lambda: "heartbeat" in before.story(running), "the agent at work", TICKS)
         memories = before.ask(running, "retry budget")
         assert str(done) in {result["provenance"]["taskId"] for result in memories}
     with Twin(settings, said=lambda _: None) as info:

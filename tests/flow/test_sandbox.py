@@ -27,7 +27,7 @@ def sandbox(empty_dsn: str, redis_url: str, tmp_path: Path) -> Iterator[Sandbox]
             yield sandbox
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1500)
 def test_the_suite_passes_against_the_commands_and_variables_of_the_sandbox(sandbox: Sandbox, empty_dsn: str) -> None:
     named = {name: value for name, value in sandbox.made.items() if name in target.VARIABLES}
     assert named.keys() >= {target.BASE_URL, target.TOKEN, target.POSTGRES_DSN, target.DISCORD_KEY}

@@ -18,7 +18,7 @@ _PATIENT = urllib3.Retry(
     total=12,
     backoff_factor=0.2,
     backoff_max=3,
-    status_forcelist=[502, 503],
+    status_forcelist=[502, 503, 504],
     allowed_methods=None,
     raise_on_status=False,
 )

@@ -59,7 +59,7 @@ class Valkey:
     def _answers(self) -> bool:
         try:
             with socket.socket(socket.AF_UNIX) as probe:
-                probe.settimeout(2)
+                probe.settimeout(PATIENCE)
                 probe.connect(str(self._socket))
                 probe.sendall(b"PING\r\n")
                 return probe.recv(16).startswith(b"+PONG")
@@ -69,7 +69,7 @@ class Valkey:
     def kill(self) -> None:
         if self._process:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(PATIENCE)
             self._process = None
 
     def close(self) -> None:
@@ -125,7 +125,7 @@ class Subscriber:
     def _handler(subscriber) -> type[BaseHTTPRequestHandler]:  # noqa: N805
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            timeout = 30
+            timeout = PATIENCE
             disable_nagle_algorithm = True
 
             def setup(self) -> None:
@@ -137,7 +137,7 @@ class Subscriber:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 reply = subscriber._take(Delivery(time.monotonic(), self.path, headers, body))
                 if reply.hold:
-                    reply.hold.wait(30)
+                    reply.hold.wait(PATIENCE)
                 # Whoever had to wait may be gone.
                 with suppress(BrokenPipeError, ConnectionResetError):
                     self._say(reply)
@@ -176,7 +176,7 @@ class Subscriber:
         for hold in self._held:
             hold.set()
         self._server.shutdown()
-        self._thread.join(10)
+        self._thread.join()
         # A broker that lives on keeps its connections for the next event.
         for connection in self._connections:
             with suppress(OSError):
@@ -244,7 +244,7 @@ class BrokerProcess:
     def request(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection(*self.endpoint, timeout=20)
+        connection = http.client.HTTPConnection(*self.endpoint, timeout=PATIENCE)
         try:
             connection.request(method, path, body, dict(headers or {}))
             answer = connection.getresponse()
@@ -261,7 +261,7 @@ class BrokerProcess:
     def kill(self) -> None:
         if self._process:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(PATIENCE)
             self._process = None
 
     def terminate(self) -> None:
@@ -271,7 +271,7 @@ class BrokerProcess:
     def exit_code(self) -> int:
         """Waits for the end."""
         assert self._process is not None
-        code = self._process.wait(15)
+        code = self._process.wait(PATIENCE)
         self._process = None
         return code
 

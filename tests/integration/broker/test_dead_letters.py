@@ -12,6 +12,7 @@ from shared.local.broker.broker import Broker
 from shared.local.broker.sender import session
 from shared.local.broker.store import Store, connect
 from tests.integration.broker.actors import (
+    PATIENCE,
     BrokerProcess,
     Reply,
     Valkey,
@@ -25,6 +26,7 @@ from tests.integration.broker.actors import (
     write,
 )
 from tests.integration.broker.conftest import Start, Subscribe
+from tests.integration.broker.standing import StandingClock, standing
 
 
 def test_a_dead_letter_says_where_it_failed_how_and_with_what_answer(start: Start, subscribe: Subscribe) -> None:
@@ -94,14 +96,22 @@ def test_a_triggers_delivery_replaces_the_brokers_as_a_whole(start: Start, subsc
     assert (len(failing.deliveries), len(letters.deliveries)) == (1, 0)
 
 
-def test_the_sink_gets_the_same_retries(start: Start, subscribe: Subscribe) -> None:
-    failing, letters = subscribe(refuses(500)), subscribe(refuses(503, 500, 204))
+def test_the_sink_gets_the_same_retries(tmp_path: Path, shared_valkey: Valkey, subscribe: Subscribe) -> None:
+    clock, times = StandingClock(), list[float]()
+    failing, letters = subscribe(refuses(500)), subscribe(clock.timed(times, refuses(503, 500, 204)))
     delivery = retries(2, "PT0.2S", deadLetterSink=reference("letters"))
-    process = start(broker(), trigger("failing", delivery=delivery), failing=failing, letters=letters)
-    process.publish(event())
-    times = [attempt.at - letters.deliveries[0].at for attempt in letters.got(3)]
-    for moment, expected in zip(times, (0, 0.2, 0.6), strict=True):
-        assert expected - 0.01 <= moment <= expected + 1.0
+
+    async def scenario() -> None:
+        documents = (broker(), trigger("failing", delivery=delivery))
+        async with standing(tmp_path, shared_valkey, *documents, failing=failing, letters=letters) as process:
+            await process.send(event())
+            for _ in range(2 + 2):
+                await clock.skip()
+            await asyncio.to_thread(letters.got, 3)
+
+    clock.run(scenario())
+    for moment, expected in zip([each - times[0] for each in times], (0, 0.2, 0.6), strict=True):
+        assert expected - 0.01 <= moment <= expected + 0.01
 
 
 def test_the_sinks_body_is_not_looked_at(start: Start, subscribe: Subscribe) -> None:
@@ -135,7 +145,7 @@ def test_a_letter_that_the_sink_refuses_is_kept_and_tried_for_ever(
             async with client.post(f"http://{host}:{port}/", headers=event()) as answer:
                 assert answer.status == 202
             await asyncio.to_thread(letters.got, 7)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while await store.after("failing", None, 10):
                     await asyncio.sleep(0.01)
             stop.set()

@@ -1,14 +1,16 @@
 """Deliveries: filters, retries, replies, and what does not hold up what."""
 
+import asyncio
 import json
 import threading
-import time
 from itertools import pairwise
+from pathlib import Path
 
 from tests.integration.broker.actors import (
     TYPE,
     Delivery,
     Reply,
+    Valkey,
     broker,
     event,
     eventually,
@@ -18,6 +20,7 @@ from tests.integration.broker.actors import (
     trigger,
 )
 from tests.integration.broker.conftest import Start, Subscribe
+from tests.integration.broker.standing import StandingClock, standing
 
 
 def test_an_event_reaches_the_subscriber_in_binary_mode_as_it_came(start: Start, subscribe: Subscribe) -> None:
@@ -70,27 +73,46 @@ def test_a_trigger_gets_only_what_its_filter_wants(start: Start, subscribe: Subs
     assert set(ends["everything"].ids()) == {plain, other, of_a, of_b}
 
 
-def test_the_retries_follow_the_timetable_that_knative_keeps(start: Start, subscribe: Subscribe) -> None:
-    failing, letters = subscribe(refuses(500)), subscribe()
+def test_the_retries_follow_the_timetable_that_knative_keeps(
+    tmp_path: Path, shared_valkey: Valkey, subscribe: Subscribe
+) -> None:
+    clock, times = StandingClock(), list[float]()
+    failing, letters = subscribe(clock.timed(times, refuses(500))), subscribe()
     delivery = retries(3, "PT0.2S", deadLetterSink=reference("letters"))
-    process = start(broker(), trigger("failing", delivery=delivery), failing=failing, letters=letters)
-    process.publish(event())
-    letters.got(1)
-    times = [attempt.at - failing.deliveries[0].at for attempt in failing.deliveries]
+
+    async def scenario() -> None:
+        documents = (broker(), trigger("failing", delivery=delivery))
+        async with standing(tmp_path, shared_valkey, *documents, failing=failing, letters=letters) as process:
+            await process.send(event())
+            for _ in range(3):
+                await clock.skip()
+            await asyncio.to_thread(letters.got, 1)
+
+    clock.run(scenario())
     assert len(times) == 4
     for moment, expected in zip(times, (0, 0.2, 0.6, 1.4), strict=True):
-        assert expected - 0.01 <= moment <= expected + 1.0
+        assert expected - 0.01 <= moment <= expected + 0.01
 
 
-def test_a_linear_back_off_begins_with_none_and_grows_by_the_delay(start: Start, subscribe: Subscribe) -> None:
-    failing = subscribe(refuses(500, 500, 500, 204))
+def test_a_linear_back_off_begins_with_none_and_grows_by_the_delay(
+    tmp_path: Path, shared_valkey: Valkey, subscribe: Subscribe
+) -> None:
+    clock, times = StandingClock(), list[float]()
+    failing = subscribe(clock.timed(times, refuses(500, 500, 500, 204)))
     delivery = {"retry": 3, "backoffPolicy": "linear", "backoffDelay": "PT0.15S"}
-    process = start(broker(), trigger("failing", delivery=delivery), failing=failing)
-    process.publish(event())
-    times = [attempt.at for attempt in failing.got(4)]
+
+    async def scenario() -> None:
+        documents = (broker(), trigger("failing", delivery=delivery))
+        async with standing(tmp_path, shared_valkey, *documents, failing=failing) as process:
+            await process.send(event())
+            for _ in range(2):
+                await clock.skip()
+            await asyncio.to_thread(failing.got, 4)
+
+    clock.run(scenario())
     pauses = [later - earlier for earlier, later in pairwise(times)]
     for pause, expected in zip(pauses, (0, 0.15, 0.3), strict=True):
-        assert expected - 0.01 <= pause <= expected + 1.0
+        assert expected - 0.01 <= pause <= expected + 0.01
 
 
 def test_answers_that_may_change_are_retried_until_one_is_a_success(start: Start, subscribe: Subscribe) -> None:
@@ -122,23 +144,44 @@ def test_other_answers_are_final_at_once_and_redirects_that_lead_somewhere_are_f
     assert (len(wrong.deliveries), len(moved.deliveries), len(elsewhere.deliveries)) == (1, 1, 1)
 
 
-def test_retry_after_is_waited_for_if_the_delivery_says_so(start: Start, subscribe: Subscribe) -> None:
-    busy = subscribe(refuses(503, 204, headers={"Retry-After": "1"}))
-    process = start(broker(), trigger("busy", delivery=retries(1, "PT0.01S", retryAfterMax="PT5S")), busy=busy)
-    process.publish(event())
-    first, second = busy.got(2)
-    assert 0.99 <= second.at - first.at < 3
+def test_retry_after_is_waited_for_if_the_delivery_says_so(
+    tmp_path: Path, shared_valkey: Valkey, subscribe: Subscribe
+) -> None:
+    clock, times = StandingClock(), list[float]()
+    busy = subscribe(clock.timed(times, refuses(503, 204, headers={"Retry-After": "1"})))
+
+    async def scenario() -> None:
+        documents = (broker(), trigger("busy", delivery=retries(1, "PT0.01S", retryAfterMax="PT5S")))
+        async with standing(tmp_path, shared_valkey, *documents, busy=busy) as process:
+            await process.send(event())
+            await clock.skip(1.5)
+            await asyncio.to_thread(busy.got, 2)
+
+    clock.run(scenario())
+    first, second = times
+    assert 0.99 <= second - first < 3
 
 
-def test_an_attempt_that_takes_too_long_is_a_failure(start: Start, subscribe: Subscribe) -> None:
-    slow = subscribe(lambda _, number: Reply(hold=threading.Event()) if number == 1 else Reply())
-    process = start(broker(), trigger("slow", delivery=retries(1, timeout="PT0.3S")), slow=slow)
-    began = time.monotonic()
-    process.publish(event())
-    first, second = slow.got(2)
-    # The time begins when an event is sent, and a busy machine has it arrive later.
-    assert second.at - began >= 0.3
-    assert second.at - first.at < 3
+def test_an_attempt_that_takes_too_long_is_a_failure(
+    tmp_path: Path, shared_valkey: Valkey, subscribe: Subscribe
+) -> None:
+    clock, times = StandingClock(), list[float]()
+    hangs = Reply(hold=threading.Event())
+    slow = subscribe(clock.timed(times, lambda _, number: hangs if number == 1 else Reply()))
+
+    async def scenario() -> None:
+        documents = (broker(), trigger("slow", delivery=retries(1, timeout="PT0.3S")))
+        async with standing(tmp_path, shared_valkey, *documents, slow=slow) as process:
+            await process.send(event())
+            await asyncio.to_thread(slow.got, 1)
+            for _ in ("the timeout", "the back-off"):
+                await clock.skip()
+            await asyncio.to_thread(slow.got, 2)
+
+    clock.run(scenario())
+    first, second = times
+    assert second - first >= 0.3
+    assert second - first < 3
 
 
 def test_a_2xx_with_a_body_that_is_no_event_is_a_failure(start: Start, subscribe: Subscribe) -> None:
@@ -205,18 +248,25 @@ def test_a_slow_trigger_does_not_delay_another(start: Start, subscribe: Subscrib
     eventually(lambda: set(slow.ids()) == sent)
 
 
-def test_events_in_back_off_do_not_hold_up_the_events_behind_them(start: Start, subscribe: Subscribe) -> None:
+def test_events_in_back_off_do_not_hold_up_the_events_behind_them(
+    tmp_path: Path, shared_valkey: Valkey, subscribe: Subscribe
+) -> None:
     def answer(delivery: Delivery, _number: int) -> Reply:
         return Reply(503 if "ce-poison" in delivery.headers else 204)
 
-    picky = subscribe(answer)
-    process = start(broker(), trigger("picky", delivery=retries(5, "PT30S")), picky=picky)
-    for _ in range(40):
-        process.publish(event(poison="yes"))
-    began = time.monotonic()
-    good = {process.publish(event()) for _ in range(5)}
-    eventually(lambda: good <= set(picky.ids()))
-    assert time.monotonic() - began < 10
+    clock, picky = StandingClock(), subscribe(answer)
+
+    async def scenario() -> None:
+        documents = (broker(), trigger("picky", delivery=retries(5, "PT30S")))
+        async with standing(tmp_path, shared_valkey, *documents, picky=picky) as process:
+            for _ in range(40):
+                await process.send(event(poison="yes"))
+            began = clock.time()
+            good = {await process.send(event()) for _ in range(5)}
+            await asyncio.to_thread(eventually, lambda: good <= set(picky.ids()))
+            assert clock.time() - began < 10
+
+    clock.run(scenario())
 
 
 def test_a_delivery_is_told_in_one_log_line_without_its_data(start: Start, subscribe: Subscribe) -> None:

@@ -7,7 +7,7 @@ from shared.local.broker.exchange import Exchange
 from shared.local.broker.pings import Pings, next_tick, ping_event
 from shared.local.broker.store import Store, connect
 from shared.local.manifests import Delivery, Destination, PingSource, Trigger
-from tests.integration.broker.actors import Valkey, broker, event, ping, trigger
+from tests.integration.broker.actors import PATIENCE, Valkey, broker, event, ping, trigger
 from tests.integration.broker.conftest import Start, Subscribe
 
 PING = "dev.knative.sources.ping"
@@ -57,7 +57,7 @@ def test_two_brokers_with_one_schedule_send_each_tick_once(shared_valkey: Valkey
             runs = [Pings([source], Exchange([trigger_], store), store).run() for _ in range(2)]
             tasks = [asyncio.create_task(run) for run in runs]
             # Two at the start and at least two ticks.
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while len(await store.after("dispatcher", None, 100)) < 4:
                     await asyncio.sleep(0.02)
             for task in tasks:

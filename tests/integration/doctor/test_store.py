@@ -84,12 +84,13 @@ def test_what_is_no_store_is_not_judged_and_its_clock_is() -> None:
 
 @contextmanager
 def elsewhere(ahead: float) -> Iterator[str]:
-    """A server of another kind, in another time."""
+    """A server of another kind, in another time: that of its start, so that no wait makes it be further ahead."""
+    date = formatdate(time.time() + ahead, usegmt=True)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response_only(200)
-            self.send_header("Date", formatdate(time.time() + ahead, usegmt=True))
+            self.send_header("Date", date)
             self.send_header("Content-Length", "0")
             self.end_headers()
 

@@ -9,7 +9,7 @@ from shared.local.discord_stand_in import BODY_BYTES, MOST_MESSAGES
 from shared.local.gateway import Gateway
 from tests.integration.local.test_gateway import Loop
 
-HTTP = urllib3.PoolManager(retries=False, timeout=10)
+HTTP = urllib3.PoolManager(retries=False, timeout=60)
 
 
 def test_what_is_written_to_discord_is_shown_as_it_is_now() -> None:

@@ -80,7 +80,7 @@ def hand_over(jobs: ProcessJobs, job: Job) -> None:
     jobs.release(job.name)
 
 
-def a_job(name: str, code: str, seconds: int = 60) -> Job:
+def a_job(name: str, code: str, seconds: int = 600) -> Job:
     return Job(name, f"task-{name}", 1, seconds, (sys.executable, "-c", code))
 
 
@@ -192,14 +192,25 @@ def until_all_ended(node: Node, jobs: ProcessJobs, watch: Callable[[], None] = l
 
 def test_no_more_jobs_run_at_once_than_allowed(jobs: ProcessJobs, tmp_path: Path) -> None:
     node, said = step(tmp_path, at_once=2)
+    gate = tmp_path / "gate"
+    wait = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)"
     for number in range(5):
-        hand_over(jobs, a_job(f"job-{number}", "import time; time.sleep(0.2)"))
+        hand_over(jobs, a_job(f"job-{number}", wait))
     most = 0
 
     def watch() -> None:
         nonlocal most
         most = max(most, sum(phase(jobs, name) is JobPhase.RUNNING for name in jobs.names()))
 
+    def two_run() -> bool:
+        node.tick()
+        watch()
+        return most == 2
+
+    eventually(two_run, "two jobs run")
+    for _ in range(20):  # a third one would be begun
+        two_run()
+    gate.touch()
     until_all_ended(node, jobs, watch)
     assert most == 2
     assert [state.name for state in said[:2]] != [] and len(said) == 5

@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 import psycopg
+import pytest
 
 
+@pytest.mark.timeout(900)
 def test_the_demo_runs_on_the_users_own_servers_and_leaves_no_database(
     postgres_server: str, redis_url: str, tmp_path: Path
 ) -> None:
@@ -19,7 +21,7 @@ def test_the_demo_runs_on_the_users_own_servers_and_leaves_no_database(
             env=env,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=400,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr

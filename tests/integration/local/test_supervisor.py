@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -62,7 +61,7 @@ def spawned() -> Iterator[Spawn]:
     for process in processes:
         process.kill()
         process.communicate()
-    eventually(lambda: not any(left(twin_id) for twin_id in twin_ids), "no process of any twin", seconds=10)
+    eventually(lambda: not any(left(twin_id) for twin_id in twin_ids), "no process of any twin")
 
 
 def test_children_are_restarted_and_it_is_said(supervisor: Supervisor, said: list[str], restarted: list[str]) -> None:
@@ -129,15 +128,15 @@ def test_the_higher_stage_is_ended_first(supervisor: Supervisor, tmp_path: Path)
     assert note.read_text().split() == [str(way_in), str(server)]
 
 
-def test_a_hurried_stop_waits_for_nobody(supervisor: Supervisor) -> None:
+def test_a_hurried_stop_waits_for_nobody(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Whoever waits for this one has not stopped before the test is given up.
+    monkeypatch.setattr("shared.local.supervisor.GRACE_SECONDS", 3600.0)
     supervisor.start(stand_in("stubborn", free_port(), "--stubborn"))
     supervisor.wait()
-    began = time.monotonic()
     hurrying = threading.Timer(0.2, supervisor.hurry)
     hurrying.start()
     supervisor.stop()
     hurrying.join()
-    assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
@@ -145,8 +144,8 @@ def test_however_the_supervisor_ends_no_process_is_left(spawned: Spawn, tmp_path
     supervisor, twin_id = spawned(tmp_path / "state")
     assert len(left(twin_id)) >= 6
     supervisor.send_signal(number)
-    supervisor.wait(15)
-    eventually(lambda: not left(twin_id), "no process of the twin", seconds=10)
+    supervisor.wait(60)
+    eventually(lambda: not left(twin_id), "no process of the twin")
 
 
 def test_a_twin_killed_together_with_its_watchdog_is_cleared_by_the_next_start(spawned: Spawn, tmp_path: Path) -> None:
@@ -156,7 +155,7 @@ def test_a_twin_killed_together_with_its_watchdog_is_cleared_by_the_next_start(s
             child.suspend()  # before the supervisor would replace it
             supervisor.kill()
             child.kill()
-    supervisor.wait(10)
+    supervisor.wait(60)
     assert left(twin_id)
     _, next_id = spawned(tmp_path / "state")
     assert left(twin_id) == []
