@@ -217,10 +217,11 @@ def test_one_outcome_that_cannot_be_learned_from_yet_does_not_hold_up_the_others
     accept: AcceptTask,
     library: Callable[[UUID], Recalled],
     database: Database,
+    hasty: Database,
     dsn: str,
     end: Callable[[UUID, str], None],
 ) -> None:
-    trials, learning = PgMemoryTrials(database), PgMemoryLearning(database)
+    trials, learning = PgMemoryTrials(database), PgMemoryLearning(hasty)
     held, free = (accept(name, repository=name).run_id for name in ("held", "free"))
     for task in (held, free):
         trials.choose(task, 1, [library(uuid4())], 5, 0.1)
