@@ -77,7 +77,7 @@ def test_a_failure_of_many_in_a_row_still_waits_for_minutes_only(database: Datab
 
 
 def seconds_of_work(database: Database) -> float:
-    """How long the only session of the database has kept a processor busy: the time in which it had none is not its own."""
+    """How long the only session of the database has had a processor; how long it waited for one is not its own."""
     (row,) = database.all("SELECT pg_backend_pid() AS pid", {})
     times = psutil.Process(row["pid"]).cpu_times()
     return float(times.user + times.system)
