@@ -15,6 +15,7 @@ from shared.postgres.migrations import migrate
 from shared.postgres.roles import generated
 from shared.postgres.scratch import scratch_database
 from tests.component.roles import remember
+from tests.patience import patient
 
 # The same examples at every run: what fails once fails always.
 settings.register_profile("steady", derandomize=True, database=None, deadline=None)
@@ -58,7 +59,7 @@ def dsn(postgres_server: str, migrated_template: str) -> Iterator[str]:
 
 @pytest.fixture
 def database(dsn: str) -> Iterator[Database]:
-    database = Database(dsn)
+    database = patient(dsn)
     yield database
     database.close()
 

@@ -18,7 +18,8 @@ def connected(dsn: str) -> Iterator[Database]:
         refuse(UNSET)
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # what it would warn of is said below
     try:
-        database = Database(dsn, size=1)
+        # Somebody who typed a command rather waits than types it again.
+        database = Database(dsn, size=1, timeout=5)
         try:
             yield database
         finally:

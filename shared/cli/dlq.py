@@ -129,7 +129,7 @@ def drop(
 
 def _publisher(sink: str) -> HttpPublisher:
     try:
-        return HttpPublisher(http_url(sink))
+        return HttpPublisher(http_url(sink), timeout=10)
     except ValueError as error:
         refuse(f"K_SINK {error}")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -16,7 +17,7 @@ Parameters = Mapping[str, Any]
 Cursor = psycopg.Cursor[DictRow]
 
 
-_PATIENCE = "SET lock_timeout = '2s'"
+_PATIENCE = "SELECT set_config('lock_timeout', %(milliseconds)s, false)"
 # The last migration that the statements of this package rest on; a later one does not disturb them.
 _NEEDED = "0018_discord_cards.sql"
 # The join has no rows: who may read the table has the grants of a migration, too.
@@ -32,8 +33,11 @@ class Database:
     method of this package is safe to repeat.
     """
 
-    def __init__(self, dsn: str, size: int = 5, timeout: float = 2.0) -> None:
-        """Unavailable for a `dsn` that cannot be parsed: the pool would log it, with its password."""
+    def __init__(self, dsn: str, size: int = 5, timeout: float = 2.0, lock_timeout: float = 2.0) -> None:
+        """A connection is waited for `timeout` seconds, and what another transaction holds `lock_timeout` seconds.
+
+        Unavailable for a `dsn` that cannot be parsed: the pool would log it, with its password.
+        """
         _check(dsn)
         self._pool: ConnectionPool[psycopg.Connection[DictRow]] = ConnectionPool(
             dsn,
@@ -42,7 +46,7 @@ class Database:
             timeout=timeout,
             open=False,
             kwargs={"autocommit": True, "row_factory": dict_row, "connect_timeout": 5},
-            configure=_be_patient,
+            configure=partial(_be_patient, seconds=lock_timeout),
             reconnect_timeout=timeout,
         )
 
@@ -107,9 +111,9 @@ def _check(dsn: str) -> None:
         raise Unavailable("FACTEUR_POSTGRES_DSN must be like postgresql://user:password@host:5432/database") from None
 
 
-def _be_patient(connection: psycopg.Connection[DictRow]) -> None:
+def _be_patient(connection: psycopg.Connection[DictRow], seconds: float) -> None:
     # A row that a frozen or broken client holds must not hold up everybody else's request.
-    connection.execute(_PATIENCE)
+    connection.execute(_PATIENCE, {"milliseconds": f"{1000 * seconds:.0f}"})
 
 
 def _execute(cursor: Cursor, statement: str, parameters: Parameters) -> Cursor:

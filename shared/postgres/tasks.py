@@ -20,8 +20,9 @@ _NULL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 # More in one statement brings no more, and makes its callers wait. A large task counts as many.
 _MOST_AT_ONCE = 32
 _COUNTS_AS_ONE = 8192  # bytes
-# How long a statement waits for a row of another transaction. One for many shall not wait for the sake of one.
-_LOCK_TIMEOUT, _LOCK_TIMEOUT_OF_MANY = "1s", "250ms"
+# How long a statement for one delivery waits for a row of another transaction. One for many waits for a fourth of
+# that: it shall not wait for the sake of one. Who waits for another request of this process does so twice as long.
+LOCK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +118,10 @@ ON CONFLICT DO NOTHING
 class PgTasks:
     """Tasks in `ideas`, `tasks`, `task_runs` and `codex_tasks`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, lock_seconds: float = LOCK_SECONDS) -> None:
         self._database = database
-        self._commit = GroupCommit(self._insert, _keys, _weight, _MOST_AT_ONCE)
+        self._lock_seconds = lock_seconds
+        self._commit = GroupCommit(self._insert, _keys, _weight, _MOST_AT_ONCE, patience=2 * lock_seconds)
 
     def accept(self, request: TaskRequest, announcement: Event, traceparent: str | None) -> Accepted:
         """Stores the task with its announcement, or finds what an earlier delivery stored.
@@ -137,8 +139,14 @@ class PgTasks:
         return _fresh(request, row) if row else self._accepted(request.delivery_id)
 
     def _insert(self, items: Sequence[_Item]) -> list[Row | None]:
-        rows = {row["run_id"]: row for row in self._database.all(_ACCEPT, _together(items))}
+        rows = {row["run_id"]: row for row in self._database.all(_ACCEPT, self._together(items))}
         return [rows.get(run_id(item.request.delivery_id)) for item in items]
+
+    def _together(self, items: Sequence[_Item]) -> dict[str, str]:
+        """The parameters of `_ACCEPT`."""
+        tasks = b"[%s]" % b",".join(item.encoded for item in items)
+        seconds = self._lock_seconds if len(items) == 1 else self._lock_seconds / 4
+        return {"tasks": tasks.decode(), "lock_timeout": f"{1000 * seconds:.0f}ms"}
 
     def _coalesce(self, item: _Item) -> Accepted:
         request = item.request
@@ -158,7 +166,7 @@ class PgTasks:
             cursor.execute(_ONE_AT_A_TIME.encode(), parameters)
             if cursor.execute(_MERGE.encode(), parameters).rowcount:
                 return None, True
-            return cursor.execute(_ACCEPT.encode(), _together([item])).fetchone(), False
+            return cursor.execute(_ACCEPT.encode(), self._together([item])).fetchone(), False
 
         row, merged = self._database.transaction(work)
         return _fresh(request, row) if row else self._accepted(request.delivery_id, duplicate=not merged)
@@ -180,12 +188,6 @@ def _fresh(request: TaskRequest, row: Row) -> Accepted:
         answer=request.answer,
         duplicate=False,
     )
-
-
-def _together(items: Sequence[_Item]) -> dict[str, str]:
-    """The parameters of `_ACCEPT`."""
-    tasks = b"[%s]" % b",".join(item.encoded for item in items)
-    return {"tasks": tasks.decode(), "lock_timeout": _LOCK_TIMEOUT if len(items) == 1 else _LOCK_TIMEOUT_OF_MANY}
 
 
 def _weight(item: _Item) -> int:

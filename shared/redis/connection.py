@@ -14,10 +14,11 @@ _AWAY_SECONDS = 2.0
 
 
 class Connection:
-    """Redis at `url`; without a url it is always away."""
+    """Redis at `url`; without a url it is always away, and where it does not answer for `timeout` seconds."""
 
-    def __init__(self, url: str | None) -> None:
+    def __init__(self, url: str | None, timeout: float = _TIMEOUT_SECONDS) -> None:
         self._url = url
+        self._timeout = timeout
         self._client: Any = None
         self._away_until = 0.0
 
@@ -31,7 +32,7 @@ class Connection:
         try:
             if self._client is None:
                 self._client = redis.Redis.from_url(
-                    self._url, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS
+                    self._url, socket_timeout=self._timeout, socket_connect_timeout=self._timeout
                 )
             return work(self._client)
         except (redis.RedisError, ValueError) as error:

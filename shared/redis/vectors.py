@@ -18,8 +18,9 @@ _AT_ONCE = 1000
 class RedisVectors:
     """A cache from text to vector, per model. Without Redis every look-up is a miss."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, timeout: float = 0.5) -> None:
         self._url = url
+        self._timeout = timeout
         self._client: redis.Redis | None = None
 
     def get(self, model: str, text: str) -> list[float] | None:
@@ -61,7 +62,9 @@ class RedisVectors:
         import redis
 
         if self._client is None:
-            self._client = redis.Redis.from_url(self._url, socket_timeout=0.5, socket_connect_timeout=0.5)
+            self._client = redis.Redis.from_url(
+                self._url, socket_timeout=self._timeout, socket_connect_timeout=self._timeout
+            )
         return self._client
 
 

@@ -70,6 +70,6 @@ def _statement() -> str:
     made = ", ".join(f"'{name}', {value}" for name, value in _OWN.items())
     given = {
         "tasks": f"jsonb_build_array('{rest}'::jsonb || jsonb_build_object({made}))",
-        "lock_timeout": f"'{tasks._LOCK_TIMEOUT}'",
+        "lock_timeout": f"'{tasks.LOCK_SECONDS}s'",
     }
     return tasks._ACCEPT % given

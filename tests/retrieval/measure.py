@@ -9,9 +9,9 @@ import yaml
 
 from shared.domain.memory_index import Filters, Question
 from shared.embeddings.offline import OfflineEmbedder
-from shared.postgres.database import Database
 from shared.postgres.memory_search import PgMemorySearch
 from tests.component.conftest import Stage
+from tests.patience import patient
 
 PROMPTS = Path(__file__).with_name("prompts.yaml")
 PLACES = 10
@@ -25,7 +25,7 @@ def topics() -> dict[str, list[str]]:
 
 def measure(dsn: str) -> Mapping[str, float]:
     """The mean over all prompts, each of which is asked about the others, by the way of searching."""
-    database, embedder = Database(dsn), OfflineEmbedder()
+    database, embedder = patient(dsn), OfflineEmbedder()
     stage = Stage(dsn, database)
     tasks = {stage.remember(prompt): (topic, prompt) for topic, prompts in topics().items() for prompt in prompts}
     search = PgMemorySearch(database)

@@ -12,8 +12,9 @@ from typing import Self
 
 from shared.local.state import CannotStart, free_port
 
-START_SECONDS = 30.0
-STOP_SECONDS = 10.0
+# Both only end a hang: a slow machine starts slowly, and a server that is killed leaves processes in its folder.
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
 
 
 class EmbeddedServer(ABC):

@@ -16,7 +16,7 @@ MERGE = "application/merge-patch+json"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
-def eventually(look: Callable[[], Found], what: str, seconds: float = 20.0) -> Found:
+def eventually(look: Callable[[], Found], what: str, seconds: float = 60.0) -> Found:
     """What `look` finds as soon as that is something; fails with `what` after so many seconds."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
@@ -114,7 +114,7 @@ class Space:
         """Do what a kubelet does once the processes of a deleted pod are gone."""
         self.api.delete(f"{self.pods}/{pod['metadata']['name']}", {"gracePeriodSeconds": 0})
 
-    def gone(self, path: str, seconds: float = 20.0) -> None:
+    def gone(self, path: str, seconds: float = 60.0) -> None:
         eventually(lambda: self.api.get(path) is None, f"{path} is gone", seconds)
 
     def member(self, *rules: Mapping[str, Sequence[str]], name: str = "runner") -> Api:

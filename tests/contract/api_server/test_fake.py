@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 import urllib3
 
+from shared.local.state import free_port
 from tests.cluster.api import Api
 from tests.cluster.fake import FakeApiServer
 
 
 @pytest.fixture
 def fake(tmp_path: Path) -> Iterator[FakeApiServer]:
-    with FakeApiServer(tmp_path / "credentials") as server:
+    # A port that nobody else takes while the server is stopped.
+    with FakeApiServer(tmp_path / "credentials", free_port()) as server:
         yield server
 
 

@@ -126,12 +126,12 @@ def test_a_hook_may_hold_one_request_while_others_pass(space: Space, proxy: Faul
     def before(method: str, path: str, body: Object) -> None:
         if method == "POST":
             arrived.set()
-            assert go_on.wait(10)
+            assert go_on.wait(60)
 
     proxy.hooks.before = before
     held = threading.Thread(target=api.create, args=(space.path("secrets"), _note()))
     held.start()
-    assert arrived.wait(10)
+    assert arrived.wait(60)
     assert api.list(space.path("secrets")) == []
     go_on.set()
     held.join()

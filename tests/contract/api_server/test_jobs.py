@@ -78,8 +78,9 @@ def test_a_pod_that_fails_fails_its_job(space: Space) -> None:
 
 
 def test_a_job_past_its_deadline_fails_and_its_pod_is_deleted(space: Space) -> None:
-    space.job(activeDeadlineSeconds=1)
+    space.job(activeDeadlineSeconds=3600)
     pod = space.running_pod_of()
+    space.api.merge(f"{space.jobs}/run", {"spec": {"activeDeadlineSeconds": 1}})
     target = eventually(lambda: space.condition("FailureTarget"), "its time is up")
     assert target["reason"] == "DeadlineExceeded"
     assert not space.condition("Failed")
@@ -93,7 +94,8 @@ def test_a_suspended_job_has_no_deadline(space: Space) -> None:
     space.job("other", activeDeadlineSeconds=1)
     space.job(suspend=True, activeDeadlineSeconds=1)
     eventually(lambda: space.condition("Failed", "other"), "the time of the other one is up")
-    assert space.condition("Suspended") and not space.condition("Failed")
+    eventually(lambda: space.condition("Suspended"), "it is said to be suspended")
+    assert not space.condition("Failed")
 
 
 def test_a_pod_that_is_deleted_counts_as_failed(space: Space) -> None:

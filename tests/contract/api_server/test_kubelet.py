@@ -114,12 +114,21 @@ def test_an_image_that_is_missing_is_told_and_tried_again(space: Space, kubelet:
     assert space.status()["active"] == 1
 
 
+ENDS_WHEN_ASKED = """
+import os, signal, time
+signal.signal(signal.SIGTERM, lambda *_: os._exit(os.write(1, b"asked\\n") * 0))
+print("up", flush=True)
+time.sleep(600)
+"""
+
+
 def test_a_pod_that_is_deleted_is_asked_to_end(space: Space, kubelet: Kubelet) -> None:
-    _job(space, "import time; print('up', flush=True); time.sleep(60)")
+    _job(space, ENDS_WHEN_ASKED)
     pod = space.pod_of()
     eventually(lambda: kubelet.log(pod) == "up\n", "it runs")
     space.api.delete(f"{space.jobs}/run", {"propagationPolicy": "Foreground"})
-    space.gone(f"{space.jobs}/run", seconds=5)
+    space.gone(f"{space.jobs}/run")
+    assert kubelet.log(pod) == "up\nasked\n", "it was not killed before it could end"
     assert space.pods_of() == []
 
 

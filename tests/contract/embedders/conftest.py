@@ -19,7 +19,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
 
 @pytest.fixture
 def client(server: OpenAIServer) -> Iterator[OpenAIEmbedder]:
-    embedder = OpenAIEmbedder(KEY, server.base_url, "text-embedding-3-large", 48, timeout=5.0)
+    embedder = OpenAIEmbedder(KEY, server.base_url, "text-embedding-3-large", 48, timeout=60.0)
     yield embedder
     embedder.close()
 

@@ -43,7 +43,7 @@ class Harness:
         self.jobs = jobs
         self.work = work
 
-    def a_job(self, code: str = "", name: str = "codex-1", attempt: int = 1, seconds: int = 30) -> Job:
+    def a_job(self, code: str = "", name: str = "codex-1", attempt: int = 1, seconds: int = 300) -> Job:
         command = (sys.executable, "-c", code)
         return Job(name, "task-1", attempt, seconds, command, {"COLOUR": "blue"}, {"PROMPT_FILE": "do it"})
 
@@ -51,7 +51,7 @@ class Harness:
 class ArgoHarness(Harness):
     """Workflows whose template runs what its parameter says."""
 
-    def a_job(self, code: str = "", name: str = "codex-1", attempt: int = 1, seconds: int = 30) -> Job:
+    def a_job(self, code: str = "", name: str = "codex-1", attempt: int = 1, seconds: int = 300) -> Job:
         given = {"prompt": code or "pass"}
         env, files = {"COLOUR": "blue"}, {"PROMPT_FILE": "do it"}
         return Job(name, "task-1", attempt, seconds, (), env, files, template=TEMPLATE, parameters=given)

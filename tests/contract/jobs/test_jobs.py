@@ -20,7 +20,7 @@ def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]
 
 
 def until(harness: Harness, true: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not true():
         assert time.monotonic() < deadline, f"{what} did not happen"
         harness.work()
@@ -123,14 +123,14 @@ def test_a_job_stopped_before_its_release_never_runs(harness: Harness, tmp_path:
 
 def test_a_job_stopped_right_after_its_release_is_stopped(harness: Harness) -> None:
     """Whether it has begun by then is the machinery's to decide."""
-    launch(harness, harness.a_job("import time; time.sleep(60)"))
+    launch(harness, harness.a_job("import time; time.sleep(600)"))
     harness.jobs.stop("codex-1")
     gone(harness, "codex-1")
 
 
 def running(harness: Harness, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
-    launch(harness, harness.a_job(f"import time; open({str(begun)!r}, 'w'); time.sleep(60)"))
+    launch(harness, harness.a_job(f"import time; open({str(begun)!r}, 'w'); time.sleep(600)"))
     until(harness, begun.exists, "its start")
     until(harness, lambda: phase(harness) is JobPhase.RUNNING, "its running")
 
@@ -168,7 +168,7 @@ def test_a_failure_shows_its_exit_code(harness: Harness) -> None:
 
 
 def test_a_job_past_its_deadline_expires(harness: Harness) -> None:
-    launch(harness, harness.a_job("import time; time.sleep(60)", seconds=1))
+    launch(harness, harness.a_job("import time; time.sleep(600)", seconds=1))
     assert ended(harness, "codex-1").phase is JobPhase.EXPIRED
 
 

@@ -63,6 +63,7 @@ from tests.contract.stores.fake_uploads import FakeUploads
 from tests.contract.stores.fake_views import FakeViews
 from tests.contract.stores.fakes import FakeOutbox, FakeReports, FakeTasks, World
 from tests.integration.postgres.conftest import request
+from tests.patience import PATIENCE
 
 
 class Runs(
@@ -226,7 +227,7 @@ def fakes(caps: Caps = ANY, lease_seconds: float = 30.0) -> Stores:
 
 def postgres(database: Database, caps: Caps = ANY, lease_seconds: float = 30.0) -> Stores:
     queue, launches = PgQueue(database, caps, "jobs", lease_seconds), PgLaunches(database, lease_seconds)
-    tasks, views, runs = PgTasks(database), PgTaskViews(database), PgRuns(database)
+    tasks, views, runs = PgTasks(database, lock_seconds=PATIENCE), PgTaskViews(database), PgRuns(database)
     reports, outbox, memories = PgReports(database), PgOutbox(database), PgMemories(database)
     models, search, uploads = PgMemoryModels(database), PgMemorySearch(database), PgUploads(database)
     learning = PgMemoryTrials(database), PgMemoryLearning(database)

@@ -14,6 +14,7 @@ from shared.postgres.database import Database
 from shared.postgres.launches import PgLaunches
 from shared.postgres.queue import PgQueue
 from shared.postgres.tasks import PgTasks
+from tests.patience import PATIENCE
 
 AcceptTask = Callable[..., Accepted]
 
@@ -51,8 +52,16 @@ def launch(database: Database, task: UUID, resource: str = "job") -> Run:
 
 
 @pytest.fixture
+def hasty(dsn: str) -> Iterator[Database]:
+    """The database of whoever gives up at once what somebody else has locked."""
+    database = Database(dsn, timeout=PATIENCE, lock_timeout=0.1)
+    yield database
+    database.close()
+
+
+@pytest.fixture
 def accept(database: Database) -> AcceptTask:
-    tasks = PgTasks(database)
+    tasks = PgTasks(database, lock_seconds=PATIENCE)
 
     def accept(delivery: str = "delivery-1", **changes: Any) -> Accepted:
         wanted = request(delivery, **changes)

@@ -7,6 +7,7 @@ import pytest
 
 from shared.domain.errors import Rejected, Unavailable
 from shared.postgres.database import Database
+from tests.patience import PATIENCE
 
 
 @pytest.mark.parametrize("dsn", ["postgresql//user:a-password@host/db", "postgresql://user:a%zzpassword@host/db"])
@@ -23,6 +24,15 @@ def test_a_server_that_is_away_is_unavailable_within_the_timeout() -> None:
     with pytest.raises(Unavailable, match="the database is away"):
         database.one("SELECT 1", {})
     database.close()
+
+
+def test_a_lock_is_waited_for_two_seconds_unless_told_otherwise(dsn: str) -> None:
+    for database, shown in (
+        (Database(dsn, timeout=PATIENCE), "2s"),
+        (Database(dsn, timeout=PATIENCE, lock_timeout=0.1), "100ms"),
+    ):
+        assert database.one("SHOW lock_timeout", {}) == {"lock_timeout": shown}
+        database.close()
 
 
 def test_a_value_that_cannot_be_stored_is_rejected_for_ever(database: Database) -> None:

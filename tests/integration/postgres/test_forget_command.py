@@ -27,9 +27,9 @@ from shared.postgres.memories import PgMemories
 from shared.postgres.memory_models import PgMemoryModels
 from shared.postgres.memory_search import PgMemorySearch
 from shared.postgres.runs import PgRuns
-from shared.redis.vectors import RedisVectors
 from tests.architecture.markdown import fences
 from tests.integration.postgres.conftest import AcceptTask, launch
+from tests.patience import PatientVectors
 
 FACTEUR = str(Path(sys.executable).with_name("facteur"))
 MODEL = "model:2"
@@ -152,7 +152,7 @@ def test_redis_forgets_the_text_and_the_prompt_that_was_asked_with(
 ) -> None:
     redis.Redis.from_url(redis_url).flushall()
     task = remember(content="  my words: are private\n")
-    cache = RedisVectors(redis_url)
+    cache = PatientVectors(redis_url)
     for text in ("  my words: are private\n", "another question"):
         cache.put(MODEL, text, [1.0, 0.0])
     assert "vectors in Redis dropped" in printed(run("--task", str(task), "--yes", FACTEUR_REDIS_URL=redis_url))

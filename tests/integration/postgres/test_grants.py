@@ -6,11 +6,11 @@ from psycopg import sql
 
 from shared.domain.errors import Unavailable
 from shared.postgres import grants
-from shared.postgres.database import Database
 from shared.postgres.migrations import MigrationError, migrate
 from shared.postgres.privileges import FUNCTIONS, privileges, role, timeouts
 from shared.postgres.roles import RoleError, as_role, generated
 from tests.component.roles import dsn_of
+from tests.patience import patient
 
 # Each asks for one privilege, and touches no row.
 ATTEMPTS = {
@@ -151,14 +151,14 @@ def test_a_session_of_a_function_has_its_timeouts(granted: str, function: str) -
 
 
 def test_a_statement_that_takes_too_long_is_ended_and_tried_again_by_who_asked(granted: str) -> None:
-    database = Database(f"{granted}?options=-c%20statement_timeout%3D50ms")
+    database = patient(f"{granted}?options=-c%20statement_timeout%3D50ms")
     with pytest.raises(Unavailable):
         database.do("SELECT pg_sleep(10)", {})
     database.close()
 
 
 def test_a_transaction_that_forgets_its_client_is_ended(granted: str) -> None:
-    database = Database(f"{granted}?options=-c%20idle_in_transaction_session_timeout%3D50ms")
+    database = patient(f"{granted}?options=-c%20idle_in_transaction_session_timeout%3D50ms")
 
     def work(cursor: psycopg.Cursor[psycopg.rows.DictRow]) -> None:
         cursor.execute("SELECT 1")
@@ -174,7 +174,7 @@ def test_a_transaction_that_forgets_its_client_is_ended(granted: str) -> None:
 def test_a_function_that_may_not_yet_says_what_to_do(granted: str) -> None:
     with psycopg.connect(granted, autocommit=True) as owner:
         owner.execute(f"REVOKE ALL ON codex_kb.codex_tasks FROM {role('callback')}".encode())
-    database = Database(dsn_of("callback", granted))
+    database = patient(dsn_of("callback", granted))
     with pytest.raises(Unavailable, match="facteur migrate"):
         database.ready()
     database.close()

@@ -31,6 +31,7 @@ from shared.postgres.memory_trials import PgMemoryTrials
 from shared.postgres.runs import PgRuns
 from tests.component.conftest import until
 from tests.integration.postgres.conftest import AcceptTask, claim, launch
+from tests.patience import PATIENCE
 
 T = TypeVar("T")
 MODEL = "model:2"
@@ -43,14 +44,14 @@ class Held(Database):
     """A database whose transactions wait at their end until the test lets them commit."""
 
     def __init__(self, dsn: str) -> None:
-        super().__init__(dsn)
+        super().__init__(dsn, timeout=PATIENCE, lock_timeout=PATIENCE)
         self.at_the_end, self.go = threading.Event(), threading.Event()
 
     def transaction(self, work: Callable[[Cursor], T]) -> T:
         def inside(cursor: Cursor) -> T:
             result = work(cursor)
             self.at_the_end.set()
-            assert self.go.wait(30)
+            assert self.go.wait(PATIENCE)
             return result
 
         return super().transaction(inside)
@@ -132,12 +133,12 @@ def test_who_is_about_to_store_an_equal_text_keeps_its_vector(
 ) -> None:
     first, text = prepared(taker, accept, memories, database)
     storing = threads.submit(PgMemories(held).store, [row(text, vector=False)], None, None)
-    assert held.at_the_end.wait(30)
+    assert held.at_the_end.wait(PATIENCE)
     taking = threads.submit(TAKERS[taker], database, first)
     until(lambda: taking.done() or database.all(WAITING, {}))
     held.go.set()
-    assert storing.result(30)
-    taking.result(30)
+    assert storing.result(PATIENCE)
+    taking.result(PATIENCE)
     assert memories.known([WORDS.encode()], MODEL)
     assert memories.waiting(9) == ([first] if taker == "unneeded" else [])
     assert consistent(database)
@@ -149,12 +150,12 @@ def test_who_stores_an_equal_text_while_its_vector_is_taken_waits_for_another(
 ) -> None:
     first, text = prepared(taker, accept, memories, database)
     taking = threads.submit(TAKERS[taker], held, first)
-    assert held.at_the_end.wait(30)
+    assert held.at_the_end.wait(PATIENCE)
     storing = threads.submit(memories.store, [row(text, vector=False)], None, None)
     until(lambda: storing.done() or database.all(WAITING, {}))
     held.go.set()
-    taking.result(30)
-    assert storing.result(30)
+    taking.result(PATIENCE)
+    assert storing.result(PATIENCE)
     assert not memories.known([WORDS.encode()], MODEL)
     assert text.task_id in memories.waiting(9)
     assert consistent(database)
@@ -169,12 +170,12 @@ def test_what_is_stored_while_it_is_forgotten_does_not_come_back(
     memories.store([row(text)], None, None)
     old(database, task)
     taking = threads.submit(TAKERS[taker], held, task)
-    assert held.at_the_end.wait(30)
+    assert held.at_the_end.wait(PATIENCE)
     storing = threads.submit(memories.store, [row(text)], None, None)
     until(lambda: storing.done() or database.all(WAITING, {}))
     held.go.set()
-    taking.result(30)
-    assert storing.result(30)
+    taking.result(PATIENCE)
+    assert storing.result(PATIENCE)
     assert database.all("SELECT FROM codex_kb.codex_task_memory_index", {}) == []
     assert database.all("SELECT FROM codex_kb.codex_task_memory_vectors", {}) == []
 
@@ -196,7 +197,7 @@ def test_storms_of_storing_and_forgetting_leave_nothing_without_vector_and_no_ve
 
     futures: list[Future[None]] = [threads.submit(live, number) for number in range(len(tasks))]
     for future in futures:
-        future.result(60)
+        future.result(PATIENCE)
     assert consistent(database)
     kept = database.all("SELECT task_id FROM codex_kb.codex_task_memory_index", {})
     assert {one["task_id"] for one in kept} == set(tasks[::2])
@@ -228,12 +229,12 @@ def test_who_is_being_shown_a_memory_is_told_to_whoever_has_it_forgotten(
     remember(memories, task)
     found = PgMemorySearch(database).search(Question(MODEL, WORDS), Filters("default", asking), 9)
     showing = threads.submit(PgMemoryTrials(held).choose, asking, 1, found, 9, 0)
-    assert held.at_the_end.wait(30)
+    assert held.at_the_end.wait(PATIENCE)
     forgetting = threads.submit(PgMemoryForgetting(database).forget, Choice(task), "me", purge_prompts=False)
     until(lambda: forgetting.done() or database.all(WAITING_FOR_ROWS, {}))
     held.go.set()
-    assert len(showing.result(30).answer) == 1
-    assert [one.task_id for one in forgetting.result(30).seen_by] == [asking]
+    assert len(showing.result(PATIENCE).answer) == 1
+    assert [one.task_id for one in forgetting.result(PATIENCE).seen_by] == [asking]
 
 
 def test_a_migration_keeps_no_vector_of_what_was_forgotten_meanwhile(

@@ -257,7 +257,7 @@ def test_a_pause_is_waited_for_and_what_only_a_person_can_mend_is_not(
 
 
 def test_who_is_storing_memories_is_waited_for(
-    accept: AcceptTask, database: Database, dsn: str, parts: Parts, api: Api
+    accept: AcceptTask, database: Database, hasty: Database, dsn: str, parts: Parts, api: Api
 ) -> None:
     remember(database, accept, "one")
     with psycopg.connect(dsn) as other:
@@ -269,7 +269,7 @@ def test_who_is_storing_memories_is_waited_for(
 
         told = Releasing()
         other.execute("SELECT pg_advisory_xact_lock(%s)", [0x6661_6374_6D6F_6465])
-        with migration(dsn, parts, api, told) as run:
+        with migration(dsn, replace(parts, store=PgMigration(hasty), models=PgMemoryModels(hasty)), api, told) as run:
             run.run(0.98, 100, keep_old=True)
     assert len(told.notes) == 1
     assert api.asked == ["one"]

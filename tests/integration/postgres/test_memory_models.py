@@ -20,6 +20,7 @@ from shared.postgres.memory_search import PgMemorySearch
 from shared.postgres.migrations import migrate
 from tests.integration.postgres.conftest import AcceptTask
 from tests.integration.postgres.test_task_views import insert, migrate_before
+from tests.patience import PATIENCE, patient
 
 EAST, NORTH = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
 OLD, NEW = "old:3", "new:3"
@@ -56,7 +57,7 @@ def at_once(*works: Callable[[], object]) -> None:
 
 
 def until_one_waits(database: Database, on: str) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while not database.all(_WAITING_FOR, {"on": on})[0]["count"]:
         assert time.monotonic() < deadline, f"nobody waits for {on}"
 
@@ -153,8 +154,8 @@ def test_switches_while_memories_are_stored_leave_none_without_a_vector_that_doe
     assert memories.waiting(99) == []
 
 
-def test_a_switch_that_cannot_have_its_turn_is_in_flight_and_changes_nothing(database: Database, dsn: str) -> None:
-    models = PgMemoryModels(database)
+def test_a_switch_that_cannot_have_its_turn_is_in_flight_and_changes_nothing(hasty: Database, dsn: str) -> None:
+    models = PgMemoryModels(hasty)
     models.in_use(OLD)
     with psycopg.connect(dsn) as other:
         other.execute("SELECT pg_advisory_xact_lock_shared(%s)", [0x6661_6374_6D6F_6465])
@@ -189,7 +190,7 @@ def test_vectors_from_before_are_kept_once_a_content_and_refusals_stay(empty_dsn
             about = {"task_id": task, "kind": "event", "source_ref": name, "chunk": 0, "tenant": "default"}
             insert(connection, "codex_task_memory_index", id=UUID(int=number), content=name, **about, **shape)
     migrate(empty_dsn)
-    database = Database(empty_dsn)
+    database = patient(empty_dsn)
     made = database.all(
         "SELECT content_hash, model, embedding::text AS vector FROM codex_kb.codex_task_memory_vectors", {}
     )

@@ -27,6 +27,7 @@ from tests.integration.postgres.generated_memories import (
     recall,
     rows_read,
 )
+from tests.patience import patient
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -79,7 +80,7 @@ def stock(postgres_server: str, migrated_template: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def search(stock: str) -> Iterator[PgMemorySearch]:
-    database = Database(stock)
+    database = patient(stock)
     yield PgMemorySearch(database)
     database.close()
 

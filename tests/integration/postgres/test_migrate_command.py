@@ -19,6 +19,7 @@ from shared.local.servers.postgres import Postgres
 from shared.postgres import grants
 from shared.postgres.privileges import FUNCTIONS, role
 from shared.postgres.scratch import scratch_database
+from tests.patience import PATIENCE
 
 
 def test_secrets_are_the_whole_output_and_each_opens_the_database(other_server: str) -> None:
@@ -110,7 +111,7 @@ def test_waiting_ends_with_an_interrupt() -> None:
         assert process.stdout
         assert process.stdout.readline().startswith("waiting for up to 3600 s")
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        assert process.wait(PATIENCE) == 130
 
 
 def test_what_an_earlier_release_still_needs_is_taken_away_by_a_command_of_its_own(postgres_server: str) -> None:

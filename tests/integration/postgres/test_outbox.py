@@ -11,6 +11,7 @@ from shared.events.event import Event
 from shared.postgres.database import Database
 from shared.postgres.outbox import PgOutbox
 from tests.integration.postgres.conftest import AcceptTask
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_relays_at_the_same_moment_share_the_work(accept: AcceptTask, outbox: Pg
     def publish(event: Event) -> None:
         taken[event.id] += 1
         if taken.total() <= 2:  # Neither goes on before the other has begun.
-            both.wait(10)
+            both.wait(PATIENCE)
 
     threads = [threading.Thread(target=outbox.relay, args=(publish, 10, 0)) for _ in range(2)]
     for thread in threads:

@@ -11,6 +11,7 @@ from shared.postgres.database import Database
 from shared.postgres.migrations import migrate, shipped
 from shared.postgres.privileges import FUNCTIONS
 from tests.component.roles import dsn_of
+from tests.patience import patient
 
 LAST = shipped()[-1][0]
 # As an upgrade finds the database before its migration ran, and as whatever comes to the roles too late leaves it.
@@ -32,7 +33,7 @@ NOT_YET = {
 @pytest.fixture
 def callback(dsn: str) -> Iterator[Database]:
     migrate(dsn)
-    opened = Database(dsn_of("callback", dsn))
+    opened = patient(dsn_of("callback", dsn))
     yield opened
     opened.close()
 
@@ -43,7 +44,7 @@ def test_the_migration_that_is_asked_for_is_the_last_one() -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_each_role_may_ask_whether_the_database_is_ready(dsn: str, function: str) -> None:
-    opened = Database(dsn_of(function, dsn))
+    opened = patient(dsn_of(function, dsn))
     opened.ready()
     opened.close()
 

@@ -12,6 +12,7 @@ from shared.domain.timeline import Wanted
 from shared.postgres.database import Database
 from shared.postgres.migrations import _LEDGER, _RECORD, _digest, migrate
 from shared.postgres.task_views import _LIST, PgTaskViews
+from tests.patience import patient
 
 MANY = """
 WITH idea AS (
@@ -136,7 +137,7 @@ def test_a_story_from_before_the_migration_is_told_in_the_order_of_its_times(emp
         exposure = {"task_id": run, "attempt": 1, "memory_id": memory, "channel": "query", "rank": 1, "score": 1}
         insert(connection, "memory_exposure", **exposure, shown_at=at(6))
     migrate(empty_dsn)
-    database = Database(empty_dsn)
+    database = patient(empty_dsn)
     told = PgTaskViews(database).timeline(run, "default")
     story = PgTaskViews(database).follow(run, "default", None, 100)
     database.close()

@@ -1,6 +1,6 @@
 """Uploads under several hands: a commit and a collector never both have their way."""
 
-import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from uuid import UUID, uuid4
@@ -17,8 +17,7 @@ from shared.postgres.reports import PgReports
 from shared.postgres.task_views import PgTaskViews
 from shared.postgres.uploads import PgUploads
 from tests.integration.postgres.conftest import AcceptTask, launch
-
-_PATIENCE = 20
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -69,17 +68,16 @@ def test_a_commit_waits_for_the_collector_and_finds_nothing(
 
         while_clearing(uploads, act)
         with pytest.raises(NotFound):
-            commits[0].result(_PATIENCE)
+            commits[0].result(PATIENCE)
     assert artifacts(database) == []
 
 
 def wait_for_a_lock(dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as observer:
-        for _ in range(1000):
-            if observer.execute("SELECT pid FROM pg_locks WHERE NOT granted").fetchone():
-                return
-            threading.Event().wait(0.005)
-    raise AssertionError("nobody waits for the collector")
+        deadline = time.monotonic() + PATIENCE
+        while not observer.execute("SELECT pid FROM pg_locks WHERE NOT granted").fetchone():
+            assert time.monotonic() < deadline, "nobody waits for the collector"
+            time.sleep(0.005)
 
 
 @pytest.mark.parametrize("parts", [0, 3])

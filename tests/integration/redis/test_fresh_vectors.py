@@ -8,13 +8,14 @@ import redis
 from shared.local.state import free_port
 from shared.redis.connection import Connection
 from shared.redis.fresh_vectors import RedisFreshVectors
+from tests.patience import PatientConnection
 
 MODEL = "model:2"
 
 
 @pytest.fixture
 def process(redis_url: str, server: redis.Redis) -> Callable[[], RedisFreshVectors]:
-    return lambda: RedisFreshVectors(Connection(redis_url))
+    return lambda: RedisFreshVectors(PatientConnection(redis_url))
 
 
 def test_a_text_is_one_process_and_what_it_makes_is_everybodys(process: Callable[[], RedisFreshVectors]) -> None:

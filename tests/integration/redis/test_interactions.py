@@ -9,19 +9,38 @@ import redis
 
 from shared.domain.card import Opened
 from shared.local.state import free_port
-from shared.redis.connection import Connection
 from shared.redis.interactions import RedisInteractions
 from tests.component.conftest import until
+from tests.patience import PatientConnection
 
 TASK = uuid4()
-OPENED = Opened("1" * 18, "a-token-that-is-a-secret", "2" * 18, None, "4" * 18, True, datetime.now(UTC))
+# What time it is does not matter to a token that lives for as long as the test.
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+OPENED = Opened("1" * 18, "a-token-that-is-a-secret", "2" * 18, None, "4" * 18, True, NOW)
+
+
+class Clock:
+    """What time it is, as a test has it."""
+
+    def __init__(self) -> None:
+        self.time = NOW.timestamp()
+
+    def __call__(self) -> float:
+        return self.time
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture(params=["on a server", "while Redis is away", "without Redis"])
-def interactions(request: pytest.FixtureRequest, redis_url: str, server: redis.Redis) -> RedisInteractions:
+def interactions(
+    request: pytest.FixtureRequest, redis_url: str, server: redis.Redis, clock: Clock
+) -> RedisInteractions:
     away = f"redis://127.0.0.1:{free_port()}"
     url = {"on a server": redis_url, "while Redis is away": away}.get(request.param)
-    return RedisInteractions(Connection(url))
+    return RedisInteractions(PatientConnection(url), clock)
 
 
 @pytest.mark.parametrize("guild", [None, "3" * 18], ids=["in a direct message", "on a server"])
@@ -35,30 +54,34 @@ def test_an_interaction_is_found_by_its_task(interactions: RedisInteractions, gu
 
 
 def test_an_interaction_whose_token_has_ended_is_not_kept(interactions: RedisInteractions) -> None:
-    interactions.put(TASK, replace(OPENED, created_at=datetime.now(UTC) - timedelta(minutes=15)))
+    interactions.put(TASK, replace(OPENED, created_at=NOW - timedelta(minutes=15)))
     assert interactions.get(TASK) is None
 
 
-def test_an_interaction_is_forgotten_when_its_token_ends(interactions: RedisInteractions) -> None:
-    interactions.put(TASK, replace(OPENED, created_at=datetime.now(UTC) - timedelta(minutes=14, seconds=57)))
+def test_an_interaction_is_forgotten_when_its_token_ends(interactions: RedisInteractions, clock: Clock) -> None:
+    interactions.put(TASK, OPENED)
+    clock.time += 15 * 60 - 1
     assert interactions.get(TASK)
-    until(lambda: interactions.get(TASK) is None)
+    clock.time += 1
+    assert interactions.get(TASK) is None
 
 
-def test_redis_forgets_by_itself(redis_url: str, server: redis.Redis) -> None:
-    interactions = RedisInteractions(Connection(redis_url))
-    interactions.put(TASK, replace(OPENED, created_at=datetime.now(UTC) - timedelta(minutes=10)))
+def test_redis_forgets_by_itself(redis_url: str, server: redis.Redis, clock: Clock) -> None:
+    interactions = RedisInteractions(PatientConnection(redis_url), clock)
+    interactions.put(TASK, replace(OPENED, created_at=NOW - timedelta(minutes=10)))
     left = server.pttl(f"facteur:interaction:{TASK}")
     assert 290_000 < left <= 300_000
+    interactions.put(TASK, replace(OPENED, created_at=NOW - timedelta(minutes=14, seconds=59)))
+    until(lambda: not server.exists(f"facteur:interaction:{TASK}"))
 
 
-def test_every_process_finds_what_redis_has(redis_url: str, server: redis.Redis) -> None:
-    RedisInteractions(Connection(redis_url)).put(TASK, OPENED)
-    assert RedisInteractions(Connection(redis_url)).get(TASK) == OPENED
+def test_every_process_finds_what_redis_has(redis_url: str, server: redis.Redis, clock: Clock) -> None:
+    RedisInteractions(PatientConnection(redis_url), clock).put(TASK, OPENED)
+    assert RedisInteractions(PatientConnection(redis_url), clock).get(TASK) == OPENED
 
 
-def test_what_a_process_keeps_itself_is_bounded_and_the_latest_stay() -> None:
-    interactions = RedisInteractions(Connection(None))
+def test_what_a_process_keeps_itself_is_bounded_and_the_latest_stay(clock: Clock) -> None:
+    interactions = RedisInteractions(PatientConnection(None), clock)
     tasks = [uuid4() for _ in range(1200)]
     for task in tasks:
         interactions.put(task, OPENED)
@@ -68,7 +91,7 @@ def test_what_a_process_keeps_itself_is_bounded_and_the_latest_stay() -> None:
 @pytest.mark.parametrize("raw", [b"no json", b"[]", b"{}", b'{"created_at": "never"}', b'{"created_at": null}', b"7"])
 def test_what_is_no_interaction_is_none(redis_url: str, server: redis.Redis, raw: bytes) -> None:
     server.set(f"facteur:interaction:{TASK}", raw)
-    assert RedisInteractions(Connection(redis_url)).get(TASK) is None
+    assert RedisInteractions(PatientConnection(redis_url)).get(TASK) is None
 
 
 def test_the_token_is_not_told_by_whoever_prints_the_interaction() -> None:

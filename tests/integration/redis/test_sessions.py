@@ -9,13 +9,14 @@ from shared.domain.session import Session
 from shared.local.state import free_port
 from shared.redis.connection import Connection
 from shared.redis.sessions import RedisSessions
+from tests.patience import PatientConnection
 
 SESSION = Session("codex", "codex-1", "task 1 was requested", "correlation", "trace")
 KEY = "facteur:dispatch:1000000000000000000"
 
 
 def test_a_session_is_found_by_its_user_and_replaced_by_the_next(redis_url: str, server: redis.Redis) -> None:
-    sessions = RedisSessions(Connection(redis_url))
+    sessions = RedisSessions(PatientConnection(redis_url))
     assert sessions.get("1") is None
     sessions.put("1", SESSION)
     later = Session("codex", "codex-2", "", "", "")
@@ -27,7 +28,7 @@ def test_a_session_is_found_by_its_user_and_replaced_by_the_next(redis_url: str,
 def test_a_session_is_what_the_earlier_system_wrote_for_a_quarter_of_an_hour(
     redis_url: str, server: redis.Redis
 ) -> None:
-    RedisSessions(Connection(redis_url)).put("1000000000000000000", SESSION)
+    RedisSessions(PatientConnection(redis_url)).put("1000000000000000000", SESSION)
     assert json.loads(server.get(KEY) or b"") == {
         "Namespace": "codex",
         "WorkflowName": "codex-1",
@@ -47,9 +48,9 @@ def test_while_redis_is_away_nobody_has_a_session() -> None:
 @pytest.mark.parametrize("raw", [b"no json", b"[]", b'"text"', b"\xff\xfe"])
 def test_what_is_no_session_is_none(redis_url: str, server: redis.Redis, raw: bytes) -> None:
     server.set("facteur:dispatch:1", raw)
-    assert RedisSessions(Connection(redis_url)).get("1") is None
+    assert RedisSessions(PatientConnection(redis_url)).get("1") is None
 
 
 def test_a_session_with_less_in_it_is_read_as_far_as_it_goes(redis_url: str, server: redis.Redis) -> None:
     server.set("facteur:dispatch:1", json.dumps({"CorrelationID": "c", "Namespace": 7}))
-    assert RedisSessions(Connection(redis_url)).get("1") == Session("7", "", "", "c", "")
+    assert RedisSessions(PatientConnection(redis_url)).get("1") == Session("7", "", "", "c", "")
