@@ -28,18 +28,10 @@ from shared.postgres.memories import PgMemories
 from shared.postgres.memory_models import PgMemoryModels
 from shared.postgres.scratch import scratch_database
 from shared.postgres.tasks import PgTasks
-from tests.component.functions import (
-    API_TOKEN,
-    PATIENCE,
-    READ_ONLY_TOKEN,
-    TOKEN_SECRET,
-    Function,
-    Sink,
-    authorised,
-    sink,
-)
+from tests.component.functions import API_TOKEN, READ_ONLY_TOKEN, TOKEN_SECRET, Function, Sink, authorised, sink
 from tests.contract.embedders.direct import Direct, FakeLater
 from tests.integration.postgres.conftest import claim, launch, request
+from tests.patience import PATIENCE
 
 COLLEAGUE_TOKEN = "the-token-of-another-caller-of-the-same-tenant"
 STRANGER_TOKEN = "the-token-of-a-caller-of-another-tenant"

@@ -22,14 +22,13 @@ from shared.events import codec
 from shared.events.event import Event
 from shared.local.state import free_port
 from tests.component.roles import in_its_role
+from tests.patience import PATIENCE
 from tests.serving import serving
 
 FUNCTIONS = ("discord-interaction", "codex-intake", "dispatcher", "callback", "embedder", "memory-query")
 API_TOKEN = "an-api-token-that-must-never-be-logged"
 READ_ONLY_TOKEN = "a-token-that-may-only-read"
 TOKEN_SECRET = "the-key-of-task-tokens-that-must-never-be-logged"
-# Seconds after which a test gives up; what has to be faster says so itself.
-PATIENCE = 60
 DISCORD = SigningKey(b"\x07" * 32)
 HTTP = urllib3.PoolManager(retries=False, timeout=PATIENCE)
 # A server that refuses a body may close: the next request is not to find that connection.

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.component.functions import API_TOKEN, PATIENCE, authorised
+from tests.component.functions import API_TOKEN, authorised
+from tests.patience import PATIENCE
 
 
 @dataclass(frozen=True)

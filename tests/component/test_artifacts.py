@@ -22,18 +22,10 @@ from shared.runner.artifacts import PART, Leaving, measure
 from shared.runner.client import Client
 from tests.component.artifact_kit import Kit, Run, bucket, kit, measured, put
 from tests.component.conftest import STRANGER_TOKEN, Stage, tick
-from tests.component.functions import (
-    HTTP,
-    PATIENCE,
-    READ_ONLY_TOKEN,
-    TOKEN_SECRET,
-    Sink,
-    authorised,
-    running,
-    settings,
-)
+from tests.component.functions import HTTP, READ_ONLY_TOKEN, TOKEN_SECRET, Sink, authorised, running, settings
 from tests.contract.artifacts.conftest import MINIO
 from tests.contract.artifacts.front import SECRET_KEY
+from tests.patience import PATIENCE
 
 TASK = UUID("11111111-2222-4333-8444-555555555555")
 CONTENT = b"--- a\n+++ b\n" * 1000

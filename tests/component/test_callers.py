@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from shared.cli.main import app
 from tests.component.conftest import Stage
-from tests.component.functions import API_TOKEN, PATIENCE, Function, Sink, authorised, running, settings, start
+from tests.component.functions import API_TOKEN, Function, Sink, authorised, running, settings, start
 from tests.component.kubernetes_api import AUDIENCE, KubernetesApi, jwt, kubernetes_api
+from tests.patience import PATIENCE
 
 BUILDER = "system:serviceaccount:ci:builder"
 VISITOR = "system:serviceaccount:ci:visitor"

@@ -21,17 +21,8 @@ from shared.events.event import Event
 from shared.events.protobuf.proompteng.froussard.v1.codex_task_pb2 import CodexTask, CodexTaskStage
 from shared.local.state import free_port
 from tests.component.conftest import COLLEAGUE_TOKEN, STRANGER_TOKEN, Stage, api_tokens, until
-from tests.component.functions import (
-    HTTP,
-    PATIENCE,
-    READ_ONLY_TOKEN,
-    TOKEN_SECRET,
-    Function,
-    Sink,
-    authorised,
-    running,
-    settings,
-)
+from tests.component.functions import HTTP, READ_ONLY_TOKEN, TOKEN_SECRET, Function, Sink, authorised, running, settings
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("announced")
 

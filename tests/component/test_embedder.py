@@ -21,8 +21,9 @@ from shared.postgres.runs import PgRuns
 from shared.redis.connection import Connection
 from shared.redis.pace import RedisPace
 from tests.component.conftest import NO_PROXY, Stage, tick, until
-from tests.component.functions import PATIENCE, Function, Sink, authorised, running, settings
+from tests.component.functions import Function, Sink, authorised, running, settings
 from tests.contract.embedders.openai_server import KEY, Answer, OpenAIServer, openai_server, refusal, well
+from tests.patience import PATIENCE
 
 OFFLINE = "facteur-offline-lexical-v1:512"
 _OFFERED = """

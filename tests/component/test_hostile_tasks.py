@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from shared.domain.ids import run_id
 from shared.web.requests import MAX_BODY
 from tests.component.conftest import COLLEAGUE_TOKEN, STRANGER_TOKEN, Stage, api_tokens
-from tests.component.functions import PATIENCE, Function, Sink, authorised, running, settings
+from tests.component.functions import Function, Sink, authorised, running, settings
 from tests.component.test_codex_intake import example, fresh_example
+from tests.patience import PATIENCE
 
 KEPT_OPEN = urllib3.PoolManager(retries=False, timeout=PATIENCE)
 GZIP = authorised(**{"Content-Encoding": "gzip"})

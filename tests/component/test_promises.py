@@ -38,7 +38,6 @@ from tests.component.functions import (
     DISCORD,
     FUNCTIONS,
     HTTP,
-    PATIENCE,
     TOKEN_SECRET,
     Function,
     authorised,
@@ -48,6 +47,7 @@ from tests.component.functions import (
     sink,
     start,
 )
+from tests.patience import PATIENCE
 
 TASK = uuid4()
 TOKEN = mint_task_token(TOKEN_SECRET, TASK, 1)

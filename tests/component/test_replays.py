@@ -21,10 +21,11 @@ from shared.local.servers.postgres import Postgres
 from shared.postgres.migrations import migrate
 from shared.postgres.scratch import scratch_database
 from tests.component.conftest import Stage, until
-from tests.component.functions import PATIENCE, Function, Sink, authorised, running, settings, sink
+from tests.component.functions import Function, Sink, authorised, running, settings, sink
 from tests.component.test_codex_intake import example
 from tests.component.wire import Cut, Wire, wire
 from tests.integration.postgres.test_together import held
+from tests.patience import PATIENCE
 
 AGAIN = {409, 503}
 HTTP = urllib3.PoolManager(maxsize=64, retries=False, timeout=PATIENCE)

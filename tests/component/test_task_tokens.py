@@ -21,9 +21,10 @@ from shared.domain.task_token import Scope, mint_task_token, narrow
 from shared.postgres.launches import PgLaunches
 from shared.postgres.runs import PgRuns
 from tests.component.conftest import Stage, api_tokens
-from tests.component.functions import PATIENCE, Sink, authorised, running, settings
+from tests.component.functions import Sink, authorised, running, settings
 from tests.component.token_attacks import CONTENT, OTHER_KEY, STATUSES, VERBS, Attack, Running, Verb, attacks
 from tests.integration.postgres.conftest import launch
+from tests.patience import PATIENCE
 
 ATTEMPTS, THREADS = 10_000, 8
 FUNCTIONS = ("callback", "memory-query", "codex-intake")

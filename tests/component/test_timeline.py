@@ -25,7 +25,6 @@ from shared.postgres.scratch import scratch_database
 from tests.component.conftest import STRANGER_TOKEN, Stage, api_tokens, in_flight, until
 from tests.component.functions import (
     API_TOKEN,
-    PATIENCE,
     Function,
     Sink,
     authorised,
@@ -37,6 +36,7 @@ from tests.component.functions import (
     start,
 )
 from tests.component.streams import Told, follow
+from tests.patience import PATIENCE
 
 DONE = End(RunState.SUCCEEDED, "", "all done")
 

@@ -9,8 +9,8 @@ import pytest
 from shared.domain.errors import Unavailable
 from shared.kubernetes.token_review import TokenReview
 from shared.local.state import free_port
-from tests.component.functions import PATIENCE
 from tests.component.kubernetes_api import AUDIENCE, OWN_TOKEN, KubernetesApi, jwt, kubernetes_api
+from tests.patience import PATIENCE
 
 BUILDER = "system:serviceaccount:ci:builder"
 

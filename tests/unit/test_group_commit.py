@@ -9,9 +9,8 @@ import pytest
 
 from shared.domain.errors import InFlight
 from shared.postgres.group_commit import GroupCommit
+from tests.patience import PATIENCE
 
-# Ends a hang, and nothing else.
-PATIENCE = 60.0
 NEVER = 3600.0
 
 

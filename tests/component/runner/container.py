@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.component.runner.callback_server import TASK, TOKEN, Callback
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[3]
-# Seconds after which a test gives up, and those of an attempt that ends by itself long before.
-PATIENCE = 60.0
+# Seconds of an attempt that ends by itself long before.
 DEADLINE = 100.0
 
 # What every test program starts with; `step` waits until the test has taken notice.

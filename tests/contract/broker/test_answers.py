@@ -14,6 +14,7 @@ import pytest
 
 from tests.contract.broker.brokers import Answer, Broker, Wanted
 from tests.integration.broker.actors import Delivery, Reply, Subscriber, eventually, refuses
+from tests.patience import PATIENCE
 
 TYPE = "ai.proompteng.test.asked.v1"
 REPLIED = "ai.proompteng.test.replied.v1"
@@ -30,7 +31,6 @@ DELIVERY: Mapping[str, Any] = {
 TRIED_AGAIN = 1 + len(PAUSES)
 # Of a machine's clock and timers, in seconds.
 SLACK = 0.01
-PATIENCE = 60.0
 
 
 @dataclass(frozen=True)

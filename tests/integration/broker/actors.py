@@ -22,9 +22,9 @@ from typing import Any, TypeVar
 
 import yaml
 
+from tests.patience import PATIENCE
+
 T = TypeVar("T")
-# Seconds after which a test gives up; what has to be faster says so itself.
-PATIENCE = 60.0
 TYPE = "ai.proompteng.codex.task.accepted.v1"
 
 

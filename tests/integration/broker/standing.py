@@ -16,16 +16,8 @@ from shared.local import manifests
 from shared.local.broker.__main__ import _serve
 from shared.local.broker.broker import _GRACE
 from shared.local.state import free_port, is_free
-from tests.integration.broker.actors import (
-    PATIENCE,
-    BrokerProcess,
-    Delivery,
-    Reply,
-    Subscriber,
-    Valkey,
-    eventually,
-    write,
-)
+from tests.integration.broker.actors import BrokerProcess, Delivery, Reply, Subscriber, Valkey, eventually, write
+from tests.patience import PATIENCE
 
 _Given = TypeVarTuple("_Given")
 

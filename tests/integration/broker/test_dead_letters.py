@@ -12,7 +12,6 @@ from shared.local.broker.broker import Broker
 from shared.local.broker.sender import session
 from shared.local.broker.store import Store, connect
 from tests.integration.broker.actors import (
-    PATIENCE,
     BrokerProcess,
     Reply,
     Valkey,
@@ -27,6 +26,7 @@ from tests.integration.broker.actors import (
 )
 from tests.integration.broker.conftest import Start, Subscribe
 from tests.integration.broker.standing import StandingClock, standing
+from tests.patience import PATIENCE
 
 
 def test_a_dead_letter_says_where_it_failed_how_and_with_what_answer(start: Start, subscribe: Subscribe) -> None:

@@ -7,8 +7,9 @@ from shared.local.broker.exchange import Exchange
 from shared.local.broker.pings import Pings, next_tick, ping_event
 from shared.local.broker.store import Store, connect
 from shared.local.manifests import Delivery, Destination, PingSource, Trigger
-from tests.integration.broker.actors import PATIENCE, Valkey, broker, event, ping, trigger
+from tests.integration.broker.actors import Valkey, broker, event, ping, trigger
 from tests.integration.broker.conftest import Start, Subscribe
+from tests.patience import PATIENCE
 
 PING = "dev.knative.sources.ping"
 

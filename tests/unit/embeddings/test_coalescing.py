@@ -13,10 +13,9 @@ from shared.redis import pace as pace_module
 from shared.redis.connection import Connection
 from shared.redis.fresh_vectors import RedisFreshVectors
 from shared.redis.pace import RedisPace
+from tests.patience import PATIENCE
 
 ALONE = Connection(None)
-# Ends a hang, and nothing else.
-PATIENCE = 60.0
 
 
 class Standing:

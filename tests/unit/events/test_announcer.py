@@ -9,9 +9,7 @@ import pytest
 from shared.domain.errors import FacteurError, Rejected, Unavailable
 from shared.events.announcer import BackgroundAnnouncer
 from shared.events.event import Event
-
-# Ends a hang, and nothing else.
-PATIENCE = 60.0
+from tests.patience import PATIENCE
 
 
 class Broker:

@@ -32,13 +32,12 @@ from shared.domain.session import Session
 from shared.events.cancel import Cancel
 from shared.events.event import Event
 from tests.contract.stores.conftest import Stores, fakes
+from tests.patience import PATIENCE
 
 TASK = run_id("asked")
 EVENT = Event("1", "/x", "t")
 TOKEN = "t"
 GUILD = "70"
-# Ends a hang, and nothing else.
-PATIENCE = 60.0
 
 
 class Broker:

@@ -8,9 +8,7 @@ import pytest
 
 from functions.discord_interaction.follower import AWAY_SECONDS, SECONDS, Follower
 from shared.domain.errors import Unavailable
-
-# Ends a hang, and nothing else.
-PATIENCE = 60.0
+from tests.patience import PATIENCE
 
 
 class Rounds:
