@@ -10,6 +10,7 @@ import pytest
 
 from shared.domain.ids import resource_name
 from shared.domain.task import Target
+from tests.cluster.api import Api
 from tests.cluster.kubelet import Kubelet
 from tests.cluster.launching import Launching, prepared
 from tests.cluster.ticking import ticking
@@ -211,8 +212,10 @@ def test_targets_are_remembered_before_and_after_without_their_secrets(dispatchi
         Target("v1", "ConfigMap", cluster.jobs, "settings?x=/../../secrets"),
     )
     dispatching.start()
-    task = launch(dispatching, stage, targets=targets)
     path = cluster.path("configmaps", "settings")
+    # A real API server has rights from a cache.
+    until(lambda: Api(cluster.api.url, cluster.credentials).request("GET", path)[0] == 200)
+    task = launch(dispatching, stage, targets=targets)
     cluster.api.merge(path, {"data": {"COLOUR": "green", "PASSWORD": "hunter3hunter3"}})
     pod_becomes(dispatching, task, **terminated(1))
     dispatching.tick_until(
