@@ -85,7 +85,7 @@ def test_a_form_that_is_sent_again_is_one_task(stand: Stand) -> None:
         sent = interaction(MODAL, filled(form["data"]["custom_id"], {"prompt": "another try"}), ADA)
         for one in (first, second, first):
             assert stand.discord.interact(one.url, sent).answer == {"type": 5}
-        until(lambda: len(stand.requests()) == 4)
+        until(lambda: len(stand.requests()) >= 4)
     assert len({event.id for event in stand.requests()}) == 2
 
 
