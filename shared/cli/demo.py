@@ -32,7 +32,7 @@ RESTART_SECONDS = 30.0
 
 def demo(
     state: Annotated[Path, typer.Option(help="Folder for the demo's own twin; emptied first.")] = Path(".facteur-demo"),
-    patience: Annotated[int, typer.Option(min=1, help="Seconds to wait for tasks to end.")] = 120,
+    patience: Annotated[int, typer.Option(min=1, help="Seconds to wait for tasks to end, or for a replay.")] = 120,
 ) -> None:
     """Run real tasks through all six functions on this machine, and show what happened.
 
@@ -145,10 +145,10 @@ class Demo:
             if self._story.send(sent) not in tasks:
                 raise DemoFailed(f"the replay of the {sent.name} input became a task of its own")
         events = [sent.event_id for sent in self._inputs() if sent.event_id]
-        give_up = time.monotonic() + 30
+        give_up = time.monotonic() + self._patience
         while not all(deliveries(log, event) >= 2 for event in events):
             if time.monotonic() > give_up:
-                raise DemoFailed("the replayed event was not delivered again within 30 s")
+                raise DemoFailed(f"the replayed event was not delivered again within {self._patience} s")
             time.sleep(0.1)
         after = self._evidence.totals()
         if after != before or before.launches != len(tasks):

@@ -8,7 +8,7 @@ from shared.local.state import CannotStart
 from tests.cluster.api import Api
 
 _PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-_SERVED_SECONDS = 30.0
+_SERVED_SECONDS = 60.0
 
 
 def install(api: Api, manifests: Sequence[dict[str, Any]]) -> list[str]:

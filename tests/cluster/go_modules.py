@@ -23,6 +23,7 @@ ADVICE = (
 )
 _TAIL_LINES = 20
 _STILL_SECONDS = 30.0
+_TRIES = 3
 
 Say = Callable[[str], None]
 
@@ -48,7 +49,20 @@ def build(target: Path, packages: Mapping[str, str], module: Path, say: Say, sta
 
 
 def run(what: str, command: list[str], say: Say, module: Path) -> None:
-    """Run the command until it ends, with a sign of life now and then; nothing of it survives an interruption."""
+    """Run the command until it ends, with a sign of life now and then; nothing of it survives an interruption.
+
+    Go itself asks the network for nothing twice: one that fails is run again, and goes on where it was.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            _run_once(what, command, say, module)
+            return
+        except CannotStart as error:
+            say(f"{error}\n{what} is tried again")
+    _run_once(what, command, say, module)
+
+
+def _run_once(what: str, command: list[str], say: Say, module: Path) -> None:
     started = time.monotonic()
     with (
         tempfile.TemporaryFile() as output,
@@ -92,8 +106,11 @@ def check_go(module: Path) -> None:
 
 def download(modules: list[str], pins: Path) -> dict[str, Path]:
     """The folders of the modules, by module, in the versions that go.mod in `pins` says."""
-    answer = _go("mod", "download", "-json", *modules, folder=pins)
-    if answer.returncode:
+    for _ in range(_TRIES):
+        answer = _go("mod", "download", "-json", *modules, folder=pins)
+        if not answer.returncode:
+            break
+    else:
         raise CannotStart(f"These Go modules cannot be had: {answer.stderr or answer.stdout}")
     # Objects follow one another, each at the beginning of a line.
     found = [json.loads("{" + text) for text in re.split(r"^\{", answer.stdout, flags=re.MULTILINE) if text]

@@ -1,11 +1,14 @@
 """What each function's ServiceAccount may ask of the API server, and a long list of what none should."""
 
+import secrets
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 
 from tests.cluster.api import Api
+from tests.component.conftest import until
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 _READS = ("get", "list", "watch")
@@ -123,6 +126,25 @@ def allowed(api: Api, name: str, call: Call, namespace: str = "facteur") -> bool
     }
     status: dict[str, bool] = api.create(_REVIEWS, {"spec": spec})["status"]
     return status["allowed"]
+
+
+def await_rights(api: Api) -> None:
+    """Returns when the API server knows all roles and bindings as they are: it judges by caches of them.
+
+    Each cache hears of changes in their order, so that it knows all earlier ones when it knows a new object.
+    """
+    name = f"facteur-known-{secrets.token_hex(4)}"
+    rules = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}]
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": "default"}
+    root = "/apis/rbac.authorization.k8s.io/v1"
+    for kind, place, path in (("Role", "default", f"{root}/namespaces/default/"), ("ClusterRole", "", f"{root}/")):
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
+        bindings, roles = f"{path}{kind.lower()}bindings", f"{path}{kind.lower()}s"
+        api.create(roles, {"metadata": {"name": name}, "rules": rules})
+        api.create(bindings, {"metadata": {"name": name}, "roleRef": reference, "subjects": [subject]})
+        until(partial(allowed, api, name, Call("get", "configmaps", place), "default"))
+        api.delete(f"{bindings}/{name}")
+        api.delete(f"{roles}/{name}")
 
 
 def account(api: Api, name: str, folder: Path) -> Api:

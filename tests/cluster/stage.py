@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from tests.cluster.api import Api
+from tests.component.conftest import until
 
 ROLES = Path(__file__).parents[2] / "knative" / "platform" / "dispatcher.rbac.yaml"
 PATHS = {
@@ -68,10 +69,19 @@ def cluster_stage(api: Api, folder: Path, seconds: int = 3600) -> Iterator[Clust
         renew_token(stage, names["facteur"], seconds)
         if (api.credentials / "ca.crt").exists():
             shutil.copy(api.credentials / "ca.crt", folder)
+        # A real API server has rights from a cache.
+        until(lambda: _may_look(stage))
         yield stage
     finally:
         for name in names.values():
             api.delete(f"/api/v1/namespaces/{name}")
+
+
+def _may_look(stage: ClusterStage) -> bool:
+    """Whether the dispatcher has its rights in both namespaces where jobs run."""
+    own = Api(stage.api.url, stage.credentials)
+    paths = (stage.path("jobs"), stage.path("workflows", namespace=stage.workflows))
+    return all(own.request("GET", path)[0] == 200 for path in paths)
 
 
 def renew_token(stage: ClusterStage, namespace: str, seconds: int) -> None:

@@ -1,21 +1,55 @@
-"""Every overlay is what a real API server takes, without a warning, and a second time without a change."""
+"""Every overlay, and what it may take besides, is what a real API server takes, without a warning.
 
+It is one module: what is deployed has its own names in the cluster, for one test at a time.
+"""
+
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from shared.web.serve import FUNCTIONS
+from tests.architecture.kustomizations import make_secrets
 from tests.cluster.api import Api
 from tests.cluster.deployed import COMPONENTS, OVERLAYS, ROOT, Applier, content, dry_run, named, rendered
-from tests.cluster.rights import ALLOWED, CALLS, DENIED, REVIEWING, WATCHED, Call, account, allowed
+from tests.cluster.rights import (
+    ALLOWED,
+    CALLS,
+    DENIED,
+    REVIEWING,
+    WATCHED,
+    Call,
+    account,
+    allowed,
+    await_rights,
+)
 
 pytestmark = pytest.mark.parametrize("server", ["real"], indirect=True)
-TOKEN_REVIEW = ROOT / "knative" / "components" / "token-review"
+KNATIVE = ROOT / "knative"
+PLATFORM = sorted(
+    [*(path.parent for path in KNATIVE.glob("components/*/kustomization.yaml")), KNATIVE / "platform/telemetry"]
+)
+_SECRETS = "/api/v1/namespaces/facteur/secrets"
+TOKEN_REVIEW = KNATIVE / "components" / "token-review"
 # Namespaces of Knative's own installation, into which something of ours is put.
 PREREQUISITES = ("kourier-system",)
+_KUSTOMIZATION = """
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources: [{knative}/base, {knative}/platform]
+components: [{component}]
+transformers:
+  - |-
+    apiVersion: builtin
+    kind: NamespaceTransformer
+    metadata: {{name: namespace, namespace: facteur}}
+    setRoleBindingSubjects: none
+    unsetOnly: true
+"""
 
 
 @pytest.fixture
@@ -27,10 +61,11 @@ def applier(api: Api) -> Applier:
 
 
 @pytest.fixture
-def deployed(applier: Applier) -> Iterator[None]:
+def deployed(api: Api, applier: Applier) -> Iterator[None]:
     """What is to be deployed in production is there, but for what would run: nothing here runs it."""
     for manifest in rendered(next(overlay for overlay in OVERLAYS if overlay.name == "cluster")):
         applier.apply(manifest)
+    await_rights(api)
     yield
 
 
@@ -117,8 +152,61 @@ def test_who_reviews_tokens_may_do_that_by_a_component_and_nothing_else(
     try:
         for manifest in added:
             applier.apply(manifest)
+        await_rights(api)
         for function, more in REVIEWING.items():
             assert {call for call in DENIED if allowed(api, function, call)} == ALLOWED[function] | more
     finally:
         for manifest in added:
             api.delete(applier.path(manifest))
+        await_rights(api)
+
+
+@pytest.fixture
+def platform(applier: Applier) -> Applier:
+    """All namespaces are there into which something is put."""
+    for name in ("facteur", "argo-workflows"):
+        applier.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    return applier
+
+
+@pytest.mark.parametrize("component", PLATFORM, ids=lambda path: path.name)
+def test_a_component_of_the_platform_is_taken_without_a_warning(
+    api: Api, platform: Applier, component: Path, tmp_path: Path
+) -> None:
+    made = _rendered(tmp_path, component)
+    try:
+        assert {name: warned for name, manifest in made.items() if (warned := platform.apply(manifest)[1])} == {}
+    finally:
+        # What may be done in the whole cluster is nobody's when another test asks.
+        for manifest in made.values():
+            if manifest["kind"] == "ClusterRoleBinding":
+                api.delete(platform.path(manifest))
+        await_rights(api)
+
+
+def _rendered(folder: Path, component: Path) -> dict[str, dict[str, Any]]:
+    # kustomize takes no absolute paths.
+    said = _KUSTOMIZATION.format(knative=os.path.relpath(KNATIVE, folder), component=os.path.relpath(component, folder))
+    (folder / "kustomization.yaml").write_text(said, encoding="utf-8")
+    return {named(manifest): manifest for manifest in rendered(folder)}
+
+
+def test_the_secrets_that_are_missing_are_made_and_those_that_are_there_stay(
+    api: Api, platform: Applier, tmp_path: Path
+) -> None:
+    for manifest in rendered(KNATIVE / "overlays" / "local"):
+        if manifest["metadata"]["name"] == "make-secrets":
+            platform.apply(manifest)
+    await_rights(api)
+    own = account(api, "make-secrets", tmp_path)
+    secrets = make_secrets()
+    name = f"facteur-tried-{os.getpid()}"
+    first, second = (secrets.manifest(name, {"password": password}) for password in ("one", "two"))
+    try:
+        assert [secrets.create(each, urlsplit(api.url).netloc, tmp_path) for each in (first, second)] == [True, False]
+        kept = api.get(f"{_SECRETS}/{name}")
+        assert kept and kept["data"] == {"password": "b25l"}
+        assert own.request("GET", f"{_SECRETS}/{name}")[0] == 403, "it makes Secrets, and reads none"
+        assert own.request("DELETE", f"{_SECRETS}/{name}")[0] == 403
+    finally:
+        api.delete(f"{_SECRETS}/{name}")

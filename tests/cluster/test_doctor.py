@@ -19,6 +19,7 @@ from shared.doctor.looks import Asked
 from tests.cluster.api import Api
 from tests.cluster.deployed import OVERLAYS, Applier, rendered
 from tests.cluster.kubeconfig import kubeconfig
+from tests.cluster.rights import await_rights
 
 pytestmark = pytest.mark.parametrize("server", ["real"], indirect=True)
 _CLUSTER_WIDE = ("ClusterRole", "ClusterRoleBinding")
@@ -72,6 +73,7 @@ def installed(api: Api, overlay: Path, tmp_path: Path) -> Iterator[Installed]:
                 wide.append(applier.path(placed))
         for secret in _secrets(overlay, names):
             applier.apply(secret)
+        await_rights(api)
         yield Installed(api, applier, names["facteur"], names, _kubeconfig(api, api.credentials, tmp_path / "config"))
     finally:
         for path in [*wide, *(f"/api/v1/namespaces/{name}" for name in names.values())]:
@@ -190,6 +192,7 @@ def test_what_is_broken_in_a_cluster_is_found_and_nothing_else(installed: Instal
 def test_a_right_that_the_server_denies_is_found(installed: Installed) -> None:
     roles = "rbac.authorization.k8s.io/v1"
     installed.api.delete(installed.path(roles, "rolebindings", "facteur-dispatcher", "codex"))
+    await_rights(installed.api)
     (finding,) = installed.look().findings
     assert finding.check == "right-missing"
     assert "may not create jobs in namespace codex-" in finding.what

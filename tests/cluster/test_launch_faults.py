@@ -13,14 +13,16 @@ from typing import Any
 import pytest
 
 from shared.domain.ids import resource_name
+from shared.local.state import free_port
 from tests.cluster.api import Api
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.fake import FakeApiServer
 from tests.cluster.fault_proxy import DONE_AND_RESET, FAULTS, Fault, FaultProxy
 from tests.cluster.launching import LEASE_SECONDS, Launching, launching, prepared
+from tests.cluster.rights import Call
 from tests.cluster.stage import cluster_stage
 from tests.component.conftest import Stage, tick, until
-from tests.component.functions import Function
+from tests.component.functions import PATIENCE, Function
 
 # A real API server shares two cores with everything else; the fake one is there to be quick.
 MANY = {"fake": 200, "real": 1000}
@@ -131,7 +133,7 @@ def test_a_dispatcher_frozen_for_longer_than_its_lease_is_refused_when_it_thaws(
         dispatching.deliver(dispatching.cancel(task), to=second)
         until(lambda: dispatching.job(task) is None and not dispatching.secrets())
     os.killpg(frozen.process.pid, signal.SIGCONT)
-    delivery.join(20)
+    delivery.join(PATIENCE)
     assert not delivery.is_alive()
     if over:
         dispatching.tick_until(lambda: dispatching.jobs() == [] and dispatching.secrets() == [])
@@ -162,7 +164,8 @@ RESTARTED = ["fake", *(["real"] if "FACTEUR_TEST_APISERVER_PID_FILE" in os.envir
 def restartable(kind: str, folder: Path) -> Iterator[tuple[Api, Callable[[], None], Callable[[], None]]]:
     """An API server, what ends it and what lets it come back."""
     if kind == "fake":
-        with FakeApiServer(folder) as fake:
+        # No port of those that are given away by the system while nobody listens on it.
+        with FakeApiServer(folder, free_port()) as fake:
             yield Api(fake.url, fake.credentials), fake.stop, fake.start
     else:
         with ControlPlane(folder) as plane:
@@ -170,6 +173,8 @@ def restartable(kind: str, folder: Path) -> Iterator[tuple[Api, Callable[[], Non
             yield Api(plane.url, plane.credentials), kill, lambda: None  # it is restarted by itself
 
 
+# A control plane starts beside all that runs here.
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", RESTARTED)
 def test_a_restart_of_the_api_server_costs_time_only(kind: str, stage: Stage, tmp_path: Path) -> None:
     tasks = [stage.accept(f"task {number}") for number in range(20)]
@@ -221,7 +226,10 @@ def test_a_right_that_is_missing_fails_the_task_and_is_named(
     cluster.api.merge(path, {"rules": role["rules"]})
     task = stage.accept(f"without the right to {verb} {resource}")
     dispatching.start()
-    time.sleep(1)  # the API server has its rights from a cache
+    # A real API server has rights from a cache.
+    name, _, group = resource.partition(".")
+    lost = Call(verb, name, cluster.jobs, group).request()
+    until(lambda: Api(cluster.api.url, cluster.credentials).request(*lost)[0] == 403)
     dispatching.deliver(prepared(task))
     reason = f"the dispatcher may not {verb} {resource} in namespace {cluster.jobs}: grant its role that verb"
     assert stage.status(task) == ("failed", reason)

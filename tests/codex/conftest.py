@@ -16,7 +16,7 @@ from tests.codex.program import VARIABLE
 from tests.codex.responses_api import API_KEY, Turn, model_of
 from tests.component.conftest import Stage
 from tests.component.functions import Function, await_health, end, running, settings, sink, start
-from tests.component.runner.container import eventually
+from tests.integration.local.waiting import eventually
 
 # The scripted model is tested everywhere, the CLI where `python -m tests.codex run` says which.
 collect_ignore_glob = [] if VARIABLE in os.environ else ["test_real_*.py"]

@@ -15,6 +15,8 @@ from shared.local.state import CannotStart
 VARIABLE = "FACTEUR_TEST_CODEX"
 _CACHE = Path(__file__).parents[2] / ".codex-cli"
 _PIN = [Path(__file__).parents[2] / "runner" / name for name in ("package.json", "package-lock.json")]
+# The network may be away for a moment.
+_TRIES = 3
 _NPM = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
 # The package's own program starts this one, and would stand between it and the signals that it is sent.
 _NATIVE = "node_modules/@openai/codex-*/vendor/*/bin/codex"
@@ -64,11 +66,14 @@ def _install(folder: Path) -> None:
 
 def _run_npm(folder: Path) -> None:
     print("installing the Codex CLI by npm, once; it takes 400 MB", flush=True)
-    try:
-        answer = subprocess.run(_NPM, cwd=folder, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise CannotStart(f"There is no program named npm. {_ADVICE}") from None
-    if answer.returncode:
+    for _ in range(_TRIES):
+        try:
+            answer = subprocess.run(_NPM, cwd=folder, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            raise CannotStart(f"There is no program named npm. {_ADVICE}") from None
+        if not answer.returncode:
+            break
+    else:
         raise CannotStart(f"npm cannot install the Codex CLI: {answer.stderr.strip()}\n{_ADVICE}")
 
 

@@ -13,8 +13,10 @@ from tests.codex.conftest import Enter, start_callback
 from tests.codex.container import GREETING, Container, configure
 from tests.codex.responses_api import Answers, BreaksOff, Fails, Hangs, Refuses, Turn, message, shell
 from tests.component.functions import Function, authorised, await_health, end
-from tests.component.runner.container import eventually
+from tests.integration.local.waiting import eventually
 
+# Seconds before a deadline ends a container: the wrapper, the CLI and its first command have started by then.
+DEADLINE = 30
 LOOK = Answers([message("I look."), shell("cat hello.txt")])
 SLEEP = Answers([shell("echo begun > begun.txt; sleep 1000; echo over", wait_seconds=30)])
 
@@ -65,7 +67,7 @@ def test_a_fault_that_passes_costs_time_and_nothing_else(enter: Enter, fault: Tu
 
 def test_a_model_that_hangs_ends_at_the_deadline(enter: Enter) -> None:
     container = enter(LOOK, Hangs())
-    container.set_deadline(12)
+    container.set_deadline(DEADLINE)
     assert container.run() == 124, container.said
     assert "deadline" in reason(container)
     assert looked(container)
@@ -73,7 +75,7 @@ def test_a_model_that_hangs_ends_at_the_deadline(enter: Enter) -> None:
 
 def test_a_command_that_hangs_ends_at_the_deadline(enter: Enter) -> None:
     container = enter(LOOK, SLEEP)
-    container.set_deadline(12)
+    container.set_deadline(DEADLINE)
     assert container.run() == 124, container.said
     assert "deadline" in reason(container)
     assert looked(container)

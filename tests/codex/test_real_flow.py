@@ -8,7 +8,7 @@ import pytest
 
 from shared.local.servers.postgres import Postgres
 from shared.local.twin import Twin, TwinSettings
-from tests.codex.container import CODEX, configure
+from tests.codex.container import CODEX, PATIENCE, configure
 from tests.codex.program import VARIABLE
 from tests.codex.responses_api import API_KEY, Answers, Hangs, Model, message, model_of
 from tests.flow.conftest import OWN
@@ -45,10 +45,10 @@ def last_input(model: Model) -> str:
 
 
 def test_a_task_is_done_with_what_an_earlier_one_has_learnt(laptop: Laptop, model: Model) -> None:
-    first = laptop.ended(laptop.submit("Find out what the temple of Ur looks like.", "first"))
+    first = laptop.ended(laptop.submit("Find out what the temple of Ur looks like.", "first"), PATIENCE)
     assert (first["status"], first["result"], first["usage"]["inputTokens"]) == ("succeeded", LEARNT, 100)
     assert "<recalled-memory-" not in last_input(model)
-    second = laptop.ended(laptop.submit("Is the ziggurat painted in ultramarine?", "second"))
+    second = laptop.ended(laptop.submit("Is the ziggurat painted in ultramarine?", "second"), PATIENCE)
     assert (second["status"], second["result"]) == ("succeeded", "As before.")
     given = last_input(model)
     assert given.startswith("Is the ziggurat painted in ultramarine?")
@@ -60,4 +60,4 @@ def test_a_task_that_is_canceled_ends_the_cli(laptop: Laptop, model: Model) -> N
     task = laptop.submit("Think for ever.", "third")
     eventually(lambda: len(model.requests) == 3, "the model's thinking")
     assert laptop.post(f"/v1/codex/tasks/{task}/cancel", b"", laptop.bearer).status == 202
-    assert laptop.ended(task)["status"] == "canceled"
+    assert laptop.ended(task, PATIENCE)["status"] == "canceled"

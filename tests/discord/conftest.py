@@ -22,6 +22,12 @@ def discord() -> Iterator[Discord]:
 
 
 @pytest.fixture
+def stopped(discord: Discord) -> None:
+    """The time of Discord is moved by the test alone."""
+    discord.clock.stop()
+
+
+@pytest.fixture
 def application() -> Iterator[Application]:
     with answering() as told:
         yield told

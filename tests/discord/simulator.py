@@ -35,13 +35,18 @@ ADA = Person()
 
 
 class Clock:
-    """The time of the simulator: it goes by itself, and can be moved forward."""
+    """The time of the simulator: it goes by itself until it is stopped, and can be moved forward."""
 
     def __init__(self) -> None:
         self._moved = 0.0
+        self._stopped: float | None = None
 
     def __call__(self) -> float:
-        return time.time() + self._moved
+        return (time.time() if self._stopped is None else self._stopped) + self._moved
+
+    def stop(self) -> None:
+        """From now on it is only moved: however slow the machine is, no time passes."""
+        self._stopped = time.time()
 
     def move(self, seconds: float) -> None:
         self._moved += seconds

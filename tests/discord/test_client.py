@@ -15,9 +15,11 @@ from shared.domain.errors import FacteurError, Gone, Rejected, Throttled, Unavai
 from shared.local.discord import APPLICATION, CHANNEL, COMMAND, Person, command, interaction
 from shared.local.state import free_port
 from tests.discord.simulator import ADA, Discord
+from tests.discord.simulator import discord as running
 from tests.discord.world import Known
 from tests.serving import serving
 
+pytestmark = pytest.mark.usefixtures("stopped")
 HELLO = Message("hello")
 COMMANDS = [{"type": 1, "name": "codex", "description": "Tasks", "options": []}]
 
@@ -154,7 +156,15 @@ def test_a_wrong_bot_token_is_refused_once_in_five_minutes(discord: Discord) -> 
     assert len(discord.api.seen) == 1
 
 
-def test_ten_threads_that_edit_one_channel_never_meet_a_429(discord: Discord) -> None:
+@pytest.fixture
+def timed() -> Iterator[Discord]:
+    """Its time goes by, for a client that really waits."""
+    with running() as simulated:
+        yield simulated
+
+
+def test_ten_threads_that_edit_one_channel_never_meet_a_429(timed: Discord) -> None:
+    discord = timed
     discord.api.buckets.allowed["edit"] = (5, 0.2)
     token, _ = deferred(discord)
     client = DiscordApi(discord.api.url, APPLICATION, discord.api.bot_token)
@@ -261,7 +271,7 @@ def test_a_discord_that_is_away_is_there_again_later(discord: Discord, fault: st
 
 def test_a_discord_that_is_slow_is_given_up(discord: Discord) -> None:
     token, _ = deferred(discord)
-    discord.api.slow = 2.0
+    discord.api.slow = 10.0
     with pytest.raises(Unavailable):
         discord.client(timeout=0.2).edit_original(token, HELLO)
 

@@ -18,6 +18,8 @@ from tests.discord.stand import Stand, told
 from tests.discord.world import Shown
 from tests.integration.postgres.conftest import launch
 
+# Seconds for which a button works: no test is so slow that they are over.
+LIFE = 3600
 BOB = Person(user_id="1000000000000000002")
 ELSEWHERE = Person(user_id="1000000000000000003", guild_id="1100000000000000009", channel_id="1110000000000000009")
 DEFERRED_PRIVATE = {"type": 5, "data": {"flags": 64}}
@@ -65,7 +67,7 @@ def test_a_click_on_cancel_that_comes_again_ends_the_task_once(stand: Stand) -> 
     with stand.function() as first, stand.function() as second:
         task, card = stand.card(first)
         launch(stand.stage.database, task)
-        pressed = on(card.original, custom_id(TOKEN_SECRET, "cancel", task, int(time.time()) + 60))
+        pressed = on(card.original, custom_id(TOKEN_SECRET, "cancel", task, int(time.time()) + LIFE))
         answers = [stand.discord.interact(one.url, pressed) for one in (first, second, first)]
         assert private(answers[0]).startswith(f"Task `{task}` is asked to stop")
         until(lambda: "task.cancel-requested.v1" in stand.broker.types())
@@ -77,13 +79,13 @@ def test_a_click_on_cancel_that_comes_again_ends_the_task_once(stand: Stand) -> 
 def test_a_form_that_is_sent_again_is_one_task(stand: Stand) -> None:
     with stand.function() as first, stand.function() as second:
         task, card = stand.card(first, "the first try")
-        ident = custom_id(TOKEN_SECRET, "retry-implement", task, int(time.time()) + 60)
+        ident = custom_id(TOKEN_SECRET, "retry-implement", task, int(time.time()) + LIFE)
         form = stand.discord.interact(first.url, on(card.original, ident)).answer
         assert form["data"]["components"][0]["components"][0]["value"] == "the first try"
         sent = interaction(MODAL, filled(form["data"]["custom_id"], {"prompt": "another try"}), ADA)
         for one in (first, second, first):
             assert stand.discord.interact(one.url, sent).answer == {"type": 5}
-        until(lambda: len(stand.requests()) == 4)
+        until(lambda: len(stand.requests()) >= 4)
     assert len({event.id for event in stand.requests()}) == 2
 
 
@@ -98,7 +100,7 @@ def pressed(stand: Stand, function: Function, shown: Shown, ident: str, who: Per
 
 
 def test_clicks_that_come_to_nothing_are_answered_in_private_and_change_nothing(stand: Stand, card: Shown) -> None:
-    later = int(time.time()) + 60
+    later = int(time.time()) + LIFE
     with stand.function(FACTEUR_ROLE_MAP='{"memory": ["100000000000000001"]}') as function:
         task, _ = stand.card(function)
         before = len(stand.broker.events)

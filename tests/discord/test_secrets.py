@@ -69,7 +69,8 @@ def done(stand: Stand) -> tuple[list[str], set[UUID]]:
         launch(stand.stage.database, task)
         stand.hear(function, RunLaunched(task, 1, "job"))
         for kind in ("timeline", "memory", "cancel", "retry-implement"):
-            stand.discord.click(function.url, card.original, custom_id(TOKEN_SECRET, kind, task, int(time.time()) + 60))
+            ident = custom_id(TOKEN_SECRET, kind, task, int(time.time()) + 3600)
+            stand.discord.click(function.url, card.original, ident)
         asked: tuple[tuple[str, dict[str, str]], ...] = (
             ("status", {}),
             ("memory", {"query": "it"}),

@@ -13,6 +13,7 @@ from tests.discord.buckets import INVALID_CEILING, Buckets
 from tests.discord.shapes import answer_faults, command_faults
 from tests.discord.simulator import ADA, KEY, Discord
 
+pytestmark = pytest.mark.usefixtures("stopped")
 Answer = dict[str, Any]
 CODEX = ["codex", "plan"]
 

@@ -12,19 +12,23 @@ from tests.images.dockerfile import ROOT
 JOB = "facteur-migrate-1-2"
 IMAGES = [*FUNCTIONS, "migrate", "runner"]
 RENDERED = f"metadata:\n  name: {JOB}\n" + "".join(f"image: r.test/facteur-{name}:1.2\n" for name in IMAGES)
-# A cluster to the script: the state of its Job is a file, and an apply makes of it what another file says.
+# A cluster to the script: the state of its Job is a file, and an apply makes of it what another file says. Who asks for
+# the state after that is answered once somebody waits who can be ended.
 KUBECTL = f"""#!/bin/sh
 cd {{folder}}
 echo "$*" >>calls
 case "$*" in
 "config get-contexts"*) echo production ;;
 kustomize*) cat rendered ;;
-*" apply "*) cat after >job ;;
-*" get job {JOB} "*) cat job ;;
+*" apply "*) cat after >job; touch applied ;;
+*" get job {JOB} "*)
+	[ ! -e applied ] || until [ -e waiting ]; do sleep 0.1; done
+	cat job ;;
 *" delete job {JOB}") echo gone >job ;;
 *" logs --selector job-name={JOB} "*) echo what the migration said ;;
 *" wait job/{JOB} "*)
 	trap 'echo no longer waiting >>calls; exit 143' TERM
+	touch waiting
 	until grep -q Complete job; do sleep 0.1; done ;;
 esac
 """
