@@ -22,7 +22,8 @@ from tests.cluster.launching import LEASE_SECONDS, Launching, launching, prepare
 from tests.cluster.rights import Call
 from tests.cluster.stage import cluster_stage
 from tests.component.conftest import Stage, tick, until
-from tests.component.functions import PATIENCE, Function
+from tests.component.functions import Function
+from tests.patience import PATIENCE
 
 # A real API server shares two cores with everything else; the fake one is there to be quick.
 MANY = {"fake": 200, "real": 1000}
