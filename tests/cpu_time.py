@@ -2,12 +2,9 @@
 
 from collections.abc import Callable
 from time import thread_time
-from timeit import repeat
+from timeit import timeit
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
-    """The CPU time of this thread for `work`, without collections of garbage.
-
-    The least of three measurements: what a machine that stands still adds to one of them belongs to no code.
-    """
-    return min(repeat(work, timer=thread_time, number=1, repeat=3))
+    """The CPU time of this thread for `work`, without collections of garbage."""
+    return timeit(work, timer=thread_time, number=1)

@@ -68,15 +68,12 @@ def test_a_stream_tells_what_has_happened_and_then_what_happens(intake: Function
         assert (stream.headers["Cache-Control"], stream.headers["X-Accel-Buffering"]) == ("no-store", "no")
         assert [stream.next().event for _ in range(2)] == ["accepted", "launched"]
         assert stream.retry == 2000
-        waits = []
-        for number in range(1, 5):
+        for number in (1, 2):
             report(stage, task, number)
             sent = time.monotonic()
             assert stream.next().data["detail"]["content"] == f"line one\nline two of {number}"
-            waits.append(time.monotonic() - sent)
-        # Each but the first came just after a poll and waited for the next; what one waited longer is the machine's.
-        assert min(waits[1:]) < 3
-        report(stage, task, 5, last=True)
+            assert time.monotonic() - sent < 3
+        report(stage, task, 3, last=True)
         assert [told.event for told in stream] == ["completed", "succeeded"]
 
 
@@ -277,25 +274,14 @@ def test_eight_streams_are_open_at_once_and_the_ninth_is_told_to_wait(fresh: Fun
 
 def test_a_quiet_stream_says_that_it_is_there(intake: Function, stage: Stage) -> None:
     task = stage.accept()
-    with ExitStack() as open_streams:
-        begun = []
-        for _ in range(3):
-            time.sleep(1)
-            began = time.monotonic()
-            stream = open_streams.enter_context(follow(intake.url, task))
-            assert stream.next().event == "accepted"
-            begun.append((stream, began))
-        waits = []
-        for stream, began in begun:
-            stream.remark()
-            waits.append(time.monotonic() - began)
-        assert min(waits) > 15
-        # What one of them waited longer is the machine's.
-        assert min(waits) < 16.5
+    began = time.monotonic()
+    with follow(intake.url, task) as stream:
+        assert stream.next().event == "accepted"
+        stream.remark()
+        assert 15 < time.monotonic() - began < 16.5
         cancel(intake, task)
-        for stream, _ in begun:
-            assert [told.event for told in stream] == ["cancel requested", "canceled"]
-            assert len(stream.comments) == 1
+        assert [told.event for told in stream] == ["cancel requested", "canceled"]
+        assert len(stream.comments) == 1
 
 
 def cancel(intake: Function, task: UUID) -> None:

@@ -33,16 +33,12 @@ def test_spans_of_the_callers_trace_are_exported_before_the_function_ends(collec
 
 
 def test_a_collector_that_is_away_does_not_hold_up_the_stop(tmp_path: Path) -> None:
-    took = []
-    for _ in range(3):
-        function = start("discord-interaction", environment(tmp_path, "http://127.0.0.1:1"), tmp_path / "log")
-        await_health(function)
-        function.post("/interactions", b"{}", {"traceparent": PARENT})
-        began = time.monotonic()
-        assert end(function) == 0
-        took.append(time.monotonic() - began)
-    # What one of them took longer is the machine's.
-    assert min(took) < 5
+    function = start("discord-interaction", environment(tmp_path, "http://127.0.0.1:1"), tmp_path / "log")
+    await_health(function)
+    function.post("/interactions", b"{}", {"traceparent": PARENT})
+    began = time.monotonic()
+    assert end(function) == 0
+    assert time.monotonic() - began < 5
 
 
 def test_the_sdk_is_not_loaded_without_an_endpoint(tmp_path: Path) -> None:

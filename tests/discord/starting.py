@@ -1,12 +1,10 @@
 """A command that waits for a process which starts: how long until it is acknowledged."""
 
-import contextlib
 import json
 import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -21,14 +19,10 @@ _TRY_SECONDS = 0.002
 
 @dataclass(frozen=True)
 class Start:
-    """Seconds from the start of a process to its acknowledgement: on the clock, and of processor time.
-
-    `waited` are those of the clock in which it could have gone on, and others had the processors.
-    """
+    """Seconds from the start of a process to its acknowledgement: on the clock, and of processor time."""
 
     took: float
     worked: float
-    waited: float
 
 
 def acknowledged_from_zero(started: Callable[[], "subprocess.Popen[bytes]"], url: str) -> Start:
@@ -40,18 +34,7 @@ def acknowledged_from_zero(started: Callable[[], "subprocess.Popen[bytes]"], url
     took = time.monotonic() - began
     assert answer == {"type": 5}, answer
     server = psutil.Process(process.pid)
-    # A process that starts another one sleeps until that is done: their waits follow one another.
-    every = (server, *server.children(recursive=True))
-    return Start(took, sum(sum(one.cpu_times()[:2]) for one in every), sum(_waited(one.pid) for one in every))
-
-
-def _waited(process: int) -> float:
-    """For how long one of its threads was ready and had no processor; 0 where the system does not say."""
-    waits = [0.0]
-    for thread in Path(f"/proc/{process}/task").glob("*"):
-        with contextlib.suppress(OSError):
-            waits.append(int((thread / "schedstat").read_text().split()[1]) / 1e9)
-    return max(waits)
+    return Start(took, sum(sum(one.cpu_times()[:2]) for one in (server, *server.children(recursive=True))))
 
 
 def _answered(process: "subprocess.Popen[bytes]", url: str, body: bytes, headers: Mapping[str, str]) -> Any:
