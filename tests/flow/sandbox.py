@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from shared.local.children import status
+from shared.local.node import JOB
 from shared.local.state import free_port
+from shared.local.watchdog import reap
 from tests.architecture.compose import services, sourced
 from tests.architecture.tree import FUNCTIONS, ROOT, kebab
 from tests.integration.local.waiting import eventually
@@ -93,14 +95,22 @@ class Sandbox:
 @contextmanager
 def running(sandbox: Sandbox) -> Iterator[None]:
     """Everything that the file keeps running, until the end of the block."""
-    (sandbox.folder / "jobs").mkdir(mode=0o700)
+    jobs = sandbox.folder / "jobs"
+    jobs.mkdir(mode=0o700)
     sandbox.run_once("migrate")
     with ExitStack() as stack:
+        stack.callback(_end_jobs, jobs)
         processes = [stack.enter_context(sandbox.start(name)) for name in RUNNING]
         stack.callback(_end, processes)
         for name in RUNNING:
             sandbox.await_health(name)
         yield
+
+
+def _end_jobs(folder: Path) -> None:
+    """The container of the node would take them along."""
+    for job in folder.iterdir():
+        reap(str(job), JOB)
 
 
 def _end(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
