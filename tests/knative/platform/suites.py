@@ -4,24 +4,30 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.knative.platform.cluster import ROOT
 
 
 def passes(suite: str, environment: Mapping[str, str], *arguments: str) -> bool:
-    """Whether all its tests pass that can be run; what it says is shown."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "no:cacheprovider",
-        "-n",
-        "0",
-        "-rs",
-        "-v",
-        "--timeout=600",
-        *arguments,
-        suite,
-    ]
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=False).returncode == 0
+    """Whether all its tests pass, and none is skipped; what it says is shown."""
+    with TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "-n",
+            "0",
+            "-rs",
+            "-v",
+            "--timeout=600",
+            f"--junitxml={report}",
+            *arguments,
+            suite,
+        ]
+        done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=False)
+        return done.returncode == 0 and "<skipped" not in report.read_text()
