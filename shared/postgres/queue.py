@@ -8,13 +8,11 @@ from shared.domain.task import Caps, Run
 from shared.postgres.database import Database
 from shared.postgres.runs import RUN, run_of
 
-# Until the end of the transaction nobody else is let in, so that nobody counts what is just being admitted. And nobody
-# waits for the disk while the others wait for them: what a crash of the server takes back is queued by the tick or
-# claimed again, under the same names; the note of a launch is flushed, and all that came before it.
+# Until the end of the transaction nobody else is let in, so that nobody counts what is just being admitted. All wait
+# for the disk meanwhile: who makes a job for a claim that a crash of the server takes back would find that it came
+# too late, and take the job back that the next claim finds under the same name.
 _ALONE = """
-alone AS MATERIALIZED (
-    SELECT set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock(hashtextextended('facteur queue', 0))
-)"""
+alone AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtextextended('facteur queue', 0)))"""
 _WAIT = f"WITH {_ALONE} SELECT true FROM alone"  # noqa: S608  # the only thing put in is a constant
 
 # What waits longest comes first; a point of priority is worth a minute.
