@@ -274,10 +274,10 @@ def test_a_run_past_its_deadline_is_stopped_and_expires(
 ) -> None:
     task = stage.accept("too slow", deadline_seconds=5)
     deliver(dispatcher, prepared(task))
-    older(stage, task, 25)
+    older(stage, task, 34)
     deliver(dispatcher, tick())
     assert stage.status(task)[0] == "running", "its own launcher has 30 s more to end it"
-    older(stage, task, 11)
+    older(stage, task, 2)
     deliver(dispatcher, tick())
     assert stage.status(task) == ("expired", "the deadline has passed")
     assert (job_of(jobs, task) / "stop").exists()
